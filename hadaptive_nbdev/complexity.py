@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['expansion_macs', 'Cost', 'cost']
 
-# %% ../nbs/00_complexity.ipynb #52b700f4
+# %% ../nbs/00_complexity.ipynb #e72300cb
 from math import prod
 from typing import NamedTuple
 
 import torch
-from torch import Tensor,nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 # %% ../nbs/00_complexity.ipynb #41fbc8db
@@ -30,18 +30,18 @@ def expansion_macs(
     if not m <= n <= m*(m+1)//2: raise ValueError(f'out_chs={n}: products of {m} channels give between {m} and {m*(m+1)//2}')
     return m*k2*f2 + m*m*f2 + (n-m)*f2
 
-# %% ../nbs/00_complexity.ipynb #e1d02e9f
+# %% ../nbs/00_complexity.ipynb #4c5b78d8
 def _per_out(ops): return lambda *args, out_shape=None, **kwargs: ops*prod(out_shape)
 def _norm(x, *args, **kwargs): return 2*prod(x)
 def _pool(x, *args, out_shape=None, **kwargs): return prod(x) + prod(out_shape)
 
 _aten = torch.ops.aten
-_bn = [_aten.native_batch_norm, _aten._native_batch_norm_legit, _aten._native_batch_norm_legit_no_training, _aten.cudnn_batch_norm]
-_pools = [_aten.mean, _aten._adaptive_avg_pool2d]
-_counted = ({o: _per_out(1) for o in (_aten.add, _aten.sub, _aten.mul, _aten.div, _aten.neg, _aten.sqrt, _aten.rsqrt, _aten.exp,
-    _aten.tanh, _aten.sigmoid, _aten.abs, _aten.reciprocal, _aten.relu, _aten.hardtanh, _aten.hardswish, _aten.hardsigmoid,
-    _aten.silu, _aten.gelu)} | {_aten.addcmul: _per_out(2)}
-    | {o: _norm for o in _bn+[_aten.native_layer_norm, _aten.native_group_norm]} | {o: _pool for o in _pools})
+def _ops(names): return [getattr(_aten, n+s) for n in names.split() for s in ('','_') if hasattr(_aten, n+s)]
+_bn    = _ops('native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm')
+_pools = _ops('mean _adaptive_avg_pool2d')
+_elementwise = _ops('add sub mul div neg abs sqrt rsqrt reciprocal exp tanh sigmoid relu hardtanh hardswish hardsigmoid silu gelu')
+_counted = {o:f for f,os in ((_per_out(1), _elementwise), (_per_out(2), _ops('addcmul')),
+    (_norm, _bn+_ops('native_layer_norm native_group_norm')), (_pool, _pools)) for o in os}
 
 # %% ../nbs/00_complexity.ipynb #f53af6b4
 class Cost(NamedTuple):
