@@ -31,13 +31,13 @@ def memory_format(
     last = x.ndim==4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return torch.channels_last if last else torch.contiguous_format
 
-# %% ../nbs/01_hadamard.ipynb #6c7522b1
+# %% ../nbs/01_hadamard.ipynb #275f03bd
 class _PairProducts(torch.autograd.Function):
     "Row by row of the triangle, into one output; keeps only its input"
     @staticmethod
     def forward(z):
         k,p = z.shape[1],0
-        out = torch.empty((len(z), n_pairs(k), *z.shape[2:]), dtype=z.dtype, device=z.device, memory_format=memory_format(z))
+        out = torch.empty((z.shape[0], n_pairs(k), *z.shape[2:]), dtype=z.dtype, device=z.device, memory_format=memory_format(z))
         for i in range(k-1):
             torch.mul(z[:,i:i+1], z[:,i+1:], out=out[:,p:p+k-1-i])
             p += k-1-i
@@ -62,12 +62,12 @@ def pair_products(
     i,j = pair_index(z.shape[1], z.device)
     return z.index_select(1, i)*z.index_select(1, j)
 
-# %% ../nbs/01_hadamard.ipynb #c304aa14
+# %% ../nbs/01_hadamard.ipynb #2f2c447a
 def cross_hadamard(
     x:Tensor,      # (B, C, ...)
     idx:Tensor=None, # chosen channels: (k,) for all images or (B, k) for each, int64, 0 <= index < C; None: all
 )->Tensor: # (B, C + P, ...): `x`, then the products of its chosen channels
     "Cross-Hadamard expansion, full or of selected channels (section 3.2)"
     if x.ndim<2: raise ValueError(f'x has shape {tuple(x.shape)}: must be (B, C, ...)')
-    z = x if idx is None else x.index_select(1, idx) if idx.ndim==1 else x[torch.arange(len(x), device=x.device)[:,None], idx]
+    z = x if idx is None else x.index_select(1, idx) if idx.ndim==1 else x[torch.arange(x.shape[0], device=x.device)[:,None], idx]
     return torch.cat([x, pair_products(z)], 1)

@@ -29,8 +29,8 @@ def gumbel_topk(
     hard = torch.zeros_like(soft).scatter(1, idx, 1.)
     return (hard + (soft - soft.detach())).to(logits.dtype), idx
 
-# %% ../nbs/02_sampling.ipynb #9279bc21
-def _rows(x, idx): return (idx + x.shape[1]*torch.arange(len(x), device=x.device)[:,None]).flatten()
+# %% ../nbs/02_sampling.ipynb #7e7ff80a
+def _rows(x, idx): return (idx + x.shape[1]*torch.arange(x.shape[0], device=x.device)[:,None]).flatten()
 
 def _take(x, idx):
     if memory_format(x)==torch.contiguous_format: return x.flatten(0,1).index_select(0, _rows(x, idx)).unflatten(0, idx.shape)
