@@ -1,0 +1,16 @@
+"README.md from nbs/index.ipynb: `readme.py` prints it. nbdev_readme does this through Quarto; this needs only nbconvert"
+import re
+from pathlib import Path
+
+import nbformat
+from nbconvert import MarkdownExporter
+
+root = Path(__file__).parents[1]
+nb = nbformat.read(root/'nbs/index.ipynb', 4)
+nb.cells = [c for c in nb.cells if not c.source.startswith('#| hide')]
+for c in nb.cells:  # a table is plain HTML for README's readers, without nbconvert's style sheet
+    for o in c.get('outputs', []):
+        if 'text/html' in o.get('data', {}): o.data['text/html'] = re.sub(r'<style.*?</style>\n?', '', o.data['text/html'], flags=re.S)
+md = MarkdownExporter().from_notebook_node(nb)[0]
+md = re.sub(r'\]\((images/|\w+\.ipynb)', r'](nbs/\1', md)
+print('<!-- Generated from nbs/index.ipynb; edit that. -->\n\n' + re.sub(r'\n{3,}', '\n\n', md).strip())
