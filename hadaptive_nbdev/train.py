@@ -6,7 +6,7 @@
 __all__ = ['warmup_cosine', 'adaptive_modules', 'TemperatureCallback', 'selection_entropy', 'SelectionRecorder', 'top5',
            'hadaptive_learner', 'plot_curves', 'hadaptive_train']
 
-# %% ../nbs/08_training.ipynb #f738e957
+# %% ../nbs/08_training.ipynb #f570b916
 import json,sys,time
 from functools import partial
 from importlib.metadata import version
@@ -24,7 +24,7 @@ from fastai.optimizer import OptimWrapper
 from fastai.torch_core import set_seed
 from fastcore.basics import patch,store_attr
 from fastcore.foundation import L
-from fastcore.script import Param,call_parse,store_true
+from fastcore.script import call_parse
 from torch import Tensor,nn
 
 from .ach import ACH
@@ -68,7 +68,7 @@ class TemperatureCallback(Callback):
             w = m.score_weight
             if w is not None and w.grad is not None: m.temperature.update(w.grad.norm())
 
-# %% ../nbs/08_training.ipynb #264ba8bf
+# %% ../nbs/08_training.ipynb #76ffabc2
 def selection_entropy(
     rates:Tensor, # (C,) share of the images for which each channel was chosen, 0 to 1
 )->float: # 0: always the same channels; 1: all equally often
@@ -77,13 +77,15 @@ def selection_entropy(
     return (h(rates).mean()/h(rates.mean())).item()
 
 class SelectionRecorder(Callback):
-    "Record selection rates, their entropy and the temperature after each epoch"
-    order,run_valid = 55,True
+    "Record selection rates, their entropy and the temperature after each epoch of training"
+    order = 55
+    def __init__(self): self.rows,self.rates,self.hooks,self.trained = [],{},[],False
     def before_fit(self):
-        self.rows,self.rates,self.counts = [],{},{}
+        self.counts = {}
         self.hooks = [m.scorer.register_forward_hook(partial(self._count, n, m)) for n,m in adaptive_modules(self.model).items()]
     def after_fit(self):
         for h in self.hooks: h.remove()
+        self.hooks = []
 
     def _count(self, name, ach, scorer, args, logits):
         if ach.training: return
@@ -92,13 +94,14 @@ class SelectionRecorder(Callback):
         total,n = self.counts.get(name, (0,0))
         self.counts[name] = total+count,n+len(logits)
 
-    def before_validate(self): self.counts = {}
+    def before_train(self): self.trained,self.counts = True,{}
     def after_validate(self):
-        modules = adaptive_modules(self.model)
+        if not self.trained: return  # a validation of its own, not the end of an epoch
+        self.trained,modules = False,adaptive_modules(self.model)
         for name,(total,n) in self.counts.items():
             rates = (total/n).cpu()
             self.rates.setdefault(name, []).append(rates)
-            self.rows.append(dict(epoch=self.epoch, module=name, tau=modules[name].temperature.tau.item(), entropy=selection_entropy(rates)))
+            self.rows.append(dict(epoch=len(self.rates[name])-1, module=name, tau=modules[name].temperature.tau.item(), entropy=selection_entropy(rates)))
 
     @property
     def log(self): return pd.DataFrame(self.rows, columns=['epoch','module','tau','entropy'])
@@ -141,7 +144,7 @@ def hadaptive_learner(
     return Learner(dls, arch, loss_func=CrossEntropyLossFlat(), opt_func=adamw, lr=lr, wd=wd, metrics=[accuracy,top5],
                    cbs=L(TemperatureCallback(), SelectionRecorder())+L(cbs), path=path)
 
-# %% ../nbs/08_training.ipynb #57773268
+# %% ../nbs/08_training.ipynb #75079b3e
 def plot_curves(
     epochs:pd.DataFrame, # columns epoch, train_loss, valid_loss, accuracy, top5
     title:str='',        # above the figure
@@ -153,10 +156,10 @@ def plot_curves(
     fig.tight_layout()
     return fig
 
-def _train(source, arch, epochs, bs, lr, wd, warmup, size, valid_pct, limit, seed, broken, num_workers, no_augment, out, model_kw):
+def _train(source, arch, epochs, bs, lr, wd, warmup, size, valid_pct, limit, seed, broken, num_workers, augment, out, model_kw):
     start = time.time()
     set_seed(seed, reproducible=True)
-    dls = get_dls(source, size=size, bs=bs, valid_pct=valid_pct, limit=limit, seed=seed, augment=not no_augment, broken=broken, num_workers=num_workers)
+    dls = get_dls(source, size=size, bs=bs, valid_pct=valid_pct, limit=limit, seed=seed, augment=augment, broken=broken, num_workers=num_workers)
     out = Path(out or f'hadaptive_runs/{Path(source).name}')
     out.mkdir(parents=True, exist_ok=True)
     learn = hadaptive_learner(dls, arch, lr=lr, wd=wd, cbs=CSVLogger('epochs.csv'), path=out, **model_kw)
@@ -166,11 +169,12 @@ def _train(source, arch, epochs, bs, lr, wd, warmup, size, valid_pct, limit, see
     learn.fit_warmup_cosine(epochs, warmup=warmup)
     minutes,table = (time.time()-start)/60,pd.read_csv(out/'epochs.csv')
     last = table.iloc[-1]
-    run = dict(arch=arch, source=str(source), size=dls.size, epochs=epochs, bs=bs, lr=lr, wd=wd, warmup=warmup, valid_pct=valid_pct, limit=limit, augment=not no_augment, seed=seed, **model_kw,
+    run = dict(arch=arch, source=str(source), size=dls.size, epochs=epochs, bs=bs, lr=lr, wd=wd, warmup=warmup, valid_pct=valid_pct, limit=limit, augment=augment, seed=seed, **model_kw,
                train_images=len(dls.train_ds), valid_images=len(dls.valid_ds), test_images=len(dls.test_items), parameters=c.params, macs=c.macs,
-               valid_accuracy=last.accuracy, valid_top5=last.top5, minutes=round(minutes, 2), device=str(dls.device),
+               valid_loss=float(last.valid_loss), valid_accuracy=float(last.accuracy), valid_top5=float(last.top5), minutes=round(minutes, 2), device=str(dls.device),
                versions={m: version(m) for m in ('torch','torchvision','fastai','fastcore')})
-    if len(dls.test_items): _,run['test_accuracy'],run['test_top5'] = learn.validate(dl=get_test_dl(dls))
+    if len(dls.test_items):
+        with learn.no_bar(), learn.removed_cbs(learn.csv_logger): run['test_loss'],run['test_accuracy'],run['test_top5'] = learn.validate(dl=get_test_dl(dls))
     save_weights(learn.model, out/'weights.safetensors', arch=arch, options=model_kw, classes=[str(v) for v in dls.vocab], size=dls.size, run=run)
     (out/'run.json').write_text(json.dumps(run, indent=1))
     plot_curves(table, f'{arch} on {Path(source).name}').savefig(out/'curves.png', dpi=100)
@@ -178,36 +182,35 @@ def _train(source, arch, epochs, bs, lr, wd, warmup, size, valid_pct, limit, see
     rows = {s: {k: f'{100*run[f"{s}_{k}"]:.2f} %' for k in ('accuracy','top5')} for s in ('valid','test') if f'{s}_accuracy' in run}
     print('\n'+pd.DataFrame(rows).T.rename(columns=dict(accuracy='top-1', top5='top-5'), index=dict(valid='validation')).to_string())
     print(f'{minutes:.1f} minutes; weights.safetensors, epochs.csv, curves.png and run.json are in {out}')
-    return run
 
-# %% ../nbs/08_training.ipynb #f27ba2bc
+# %% ../nbs/08_training.ipynb #21c216e7
 @call_parse
 def hadaptive_train(
-    source:Param('digits, cifar10, cifar100, imagenette, or a folder in class-folder layout', str)='digits',
-    arch:Param('network', str, choices=list(MODELS))='hadaptive_net_s',
-    epochs:Param('epochs, at least 1', int)=15,
-    bs:Param('images per batch', int)=32,
-    lr:Param('largest learning rate', float)=1e-3,
-    wd:Param('weight decay', float)=1e-4,
-    warmup:Param('share of the training that warms up', float)=.1,
-    size:Param("image side in pixels; 0: the source's own", int)=0,
-    valid_pct:Param('share of the training images split off for validation', float)=.1,
-    limit:Param('use only so many training images; 0: all', int)=0,
-    seed:Param('of everything random', int)=0,
-    norm:Param('what normalises the products', str)='running',
-    cov:Param('what CrossHadaNorm learns per pair', str)='free',
-    scorer:Param("evaluation network: mlp, eca, static or none", str)='mlp',
-    order:Param('order of the chosen channels: score or channel', str)='score',
-    fixed:Param('take the first channels instead of choosing', store_true)=False,
-    broken:Param('an unreadable image is an error, or is left out', str, choices=['error','skip'])='error',
-    num_workers:Param('processes that decode images; -1: chosen for the machine', int)=-1,
-    no_augment:Param('train on the images as they are', store_true)=False,
-    out:Param("folder to write; default: hadaptive_runs/ and the source's name", str)='',
+    source:str='digits',   # digits, cifar10, cifar100, imagenette, or a folder in class-folder layout
+    arch:str='hadaptive_net_s', # hadaptive_net_s, hadaptive_net_m or hadaptive_net_l
+    epochs:int=25,         # passes over the training images, at least 1
+    bs:int=32,             # images per batch
+    lr:float=3e-3,         # largest learning rate; the paper's is 1e-3, with batches of 64
+    wd:float=1e-4,         # weight decay
+    warmup:float=.1,       # share of the training that warms up
+    size:int=0,            # image side in pixels; 0: the source's own
+    valid:float=.1,        # share of the training images split off for validation
+    limit:int=0,           # use only so many training images; 0: all
+    seed:int=0,            # of everything random
+    norm:str='running',    # of the products: running, affine, unit, unnormalized, batch, dysoft or none
+    cov:str='free',        # what CrossHadaNorm learns per pair: free or correlation
+    scorer:str='mlp',      # evaluation network: mlp, eca, static or none
+    order:str='score',     # order of the chosen channels: score or channel
+    fixed:bool=False,      # take the first channels instead of choosing
+    augment:bool=True,     # train on the images as they are
+    broken:str='error',    # an unreadable image is an error, or is left out: error or skip
+    workers:int=-1,        # processes that decode images; -1: chosen for the machine
+    out:str='',            # folder to write; empty: hadaptive_runs/ and the source's name
 ):
     "Train a Hadaptive-Net; leaves weights.safetensors, epochs.csv, curves.png and run.json"
     none = lambda s: None if s=='none' else s
     if min(epochs, bs) < 1: sys.exit(f'hadaptive_train: epochs={epochs}, bs={bs}: must be at least 1')
     try:
-        return _train(source, arch, epochs, bs, lr, wd, warmup, size or None, valid_pct, limit or None, seed, broken, None if num_workers<0 else num_workers, no_augment, out,
-                      dict(norm=none(norm), cov=cov, scorer=none(scorer), order=order, learnable=not fixed))
+        _train(source, arch, epochs, bs, lr, wd, warmup, size or None, valid, limit or None, seed, broken, None if workers<0 else workers, augment, out,
+               dict(norm=none(norm), cov=cov, scorer=none(scorer), order=order, learnable=not fixed))
     except (ValueError,FileNotFoundError) as e: sys.exit(f'hadaptive_train: {e}')
