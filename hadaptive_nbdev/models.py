@@ -41,10 +41,10 @@ ARCHS = dict(
         [_G(192,4,2,2), *3*[*2*[_H(192,32,5)], _G(192,4,5,1)], *2*[_H(192,32,5)]],
         [_G(256,4,2,2), *2*[_H(256,36,7)], _G(256,4,2,2), *2*[_H(256,36,7)]]]))
 
-# %% ../nbs/06_models.ipynb #6e7aa6f5
+# %% ../nbs/06_models.ipynb #24f65858
 class HadaptiveNet(nn.Module):
     "A stem, stages of blocks, a 1x1 tail and a two-layer head"
-    @delegates(ACH, but='norm_name')
+    @delegates(ACH)
     def __init__(self,
         stem:int,             # channels of the 2x2 stride-2 stem
         stages:list,          # lists of blocks, as in `ARCHS`
@@ -89,17 +89,33 @@ class HadaptiveNet(nn.Module):
 
     def forward(self, x): return self.forward_head(self.forward_features(x))
 
-# %% ../nbs/06_models.ipynb #5a89cf53
-def _build(name, **kwargs): return HadaptiveNet(**ARCHS[name], **kwargs)
+# %% ../nbs/06_models.ipynb #5fca1e45
+@delegates(HadaptiveNet, but='stem,stages')
+def hadaptive_net_s(
+    num_classes:int=1000, # outputs
+    in_chans:int=3,       # channels of the image
+    **kwargs
+)->HadaptiveNet:
+    "Hadaptive-Net-S: 2.1 M parameters and 131 M MACs at 100 classes and 224x224"
+    return HadaptiveNet(**ARCHS['hadaptive_net_s'], num_classes=num_classes, in_chans=in_chans, **kwargs)
 
 @delegates(HadaptiveNet, but='stem,stages')
-def hadaptive_net_s(**kwargs)->HadaptiveNet: return _build('hadaptive_net_s', **kwargs)
+def hadaptive_net_m(
+    num_classes:int=1000, # outputs
+    in_chans:int=3,       # channels of the image
+    **kwargs
+)->HadaptiveNet:
+    "Hadaptive-Net-M: 3.2 M parameters and 339 M MACs at 100 classes and 224x224"
+    return HadaptiveNet(**ARCHS['hadaptive_net_m'], num_classes=num_classes, in_chans=in_chans, **kwargs)
 
 @delegates(HadaptiveNet, but='stem,stages')
-def hadaptive_net_m(**kwargs)->HadaptiveNet: return _build('hadaptive_net_m', **kwargs)
-
-@delegates(HadaptiveNet, but='stem,stages')
-def hadaptive_net_l(**kwargs)->HadaptiveNet: return _build('hadaptive_net_l', **kwargs)
+def hadaptive_net_l(
+    num_classes:int=1000, # outputs
+    in_chans:int=3,       # channels of the image
+    **kwargs
+)->HadaptiveNet:
+    "Hadaptive-Net-L: 6.4 M parameters and 669 M MACs at 100 classes and 224x224"
+    return HadaptiveNet(**ARCHS['hadaptive_net_l'], num_classes=num_classes, in_chans=in_chans, **kwargs)
 
 MODELS = {f.__name__: f for f in (hadaptive_net_s, hadaptive_net_m, hadaptive_net_l)}
 

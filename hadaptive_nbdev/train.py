@@ -52,7 +52,7 @@ def fit_warmup_cosine(self:Learner,
     "Train as the paper does"
     self.fit(n_epoch, cbs=L(ParamScheduler({'lr': warmup_cosine(self.lr if lr is None else lr, warmup)}))+L(cbs))
 
-# %% ../nbs/08_training.ipynb #902a2d0e
+# %% ../nbs/08_training.ipynb #8a82a8cb
 def adaptive_modules(
     model:nn.Module, # any network
 )->dict: # name -> ACH
@@ -62,9 +62,9 @@ def adaptive_modules(
 class TemperatureCallback(Callback):
     "Update every ACH's temperature by the gradient at its evaluation network's last weight"
     order,run_valid = 20,False  # after MixedPrecision has unscaled
-    def before_fit(self): self.modules = list(adaptive_modules(self.model).values())
+    def before_fit(self): self.adaptive = list(adaptive_modules(self.model).values())
     def before_step(self):
-        for m in self.modules:
+        for m in self.adaptive:
             w = m.score_weight
             if w is not None and w.grad is not None: m.temperature.update(w.grad.norm())
 
@@ -183,14 +183,14 @@ def _train(source, arch, epochs, bs, lr, wd, warmup, size, valid_pct, limit, see
     print('\n'+pd.DataFrame(rows).T.rename(columns=dict(accuracy='top-1', top5='top-5'), index=dict(valid='validation')).to_string())
     print(f'{minutes:.1f} minutes; weights.safetensors, epochs.csv, curves.png and run.json are in {out}')
 
-# %% ../nbs/08_training.ipynb #21c216e7
+# %% ../nbs/08_training.ipynb #97644169
 @call_parse
 def hadaptive_train(
     source:str='digits',   # digits, cifar10, cifar100, imagenette, or a folder in class-folder layout
     arch:str='hadaptive_net_s', # hadaptive_net_s, hadaptive_net_m or hadaptive_net_l
-    epochs:int=25,         # passes over the training images, at least 1
-    bs:int=32,             # images per batch
-    lr:float=3e-3,         # largest learning rate; the paper's is 1e-3, with batches of 64
+    epochs:int=35,         # passes over the training images, at least 1
+    bs:int=64,             # images per batch
+    lr:float=3e-3,         # largest learning rate; the paper's is 1e-3
     wd:float=1e-4,         # weight decay
     warmup:float=.1,       # share of the training that warms up
     size:int=0,            # image side in pixels; 0: the source's own
