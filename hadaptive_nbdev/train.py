@@ -116,7 +116,7 @@ class SelectionRecorder(Callback):
         fig.tight_layout()
         return fig
 
-# %% ../nbs/08_training.ipynb #fbbb6995
+# %% ../nbs/08_training.ipynb #dc377144
 def top5(
     inp:Tensor,  # (B, classes) scores
     targ:Tensor, # (B,) class indices
@@ -140,6 +140,7 @@ def hadaptive_learner(
         arch = MODELS[arch](num_classes=len(dls.vocab), **kwargs)
     elif kwargs: raise ValueError(f'{", ".join(kwargs)}: only for a network given by name')
     if weights is not None: load_weights(arch, weights)
+    arch = arch.to(memory_format=torch.channels_last)  # the faster layout for convolutions, on CPU too
     adamw = partial(OptimWrapper, opt=torch.optim.AdamW, betas=(.9,.999))
     return Learner(dls, arch, loss_func=CrossEntropyLossFlat(), opt_func=adamw, lr=lr, wd=wd, metrics=[accuracy,top5],
                    cbs=L(TemperatureCallback(), SelectionRecorder())+L(cbs), path=path)
