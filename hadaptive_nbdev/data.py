@@ -48,11 +48,28 @@ def _folder_items(path):
     if not items[0]: raise ValueError(f'source={str(path)!r}: no images in class folders under {train}')
     return items
 
-# %% ../nbs/07_data.ipynb #ddd7d28d
+# %% ../nbs/07_data.ipynb #81a7108b
+def _items(source):
+    "How to read images and labels; training items and held-out items"
+    if source=='digits':
+        train,test = train_test_split(list(range(len(_digits().target))), test_size=.2, stratify=_digits().target, random_state=0)
+        return _digit_image,_digit_label,train,test
+    url = SOURCES.get(str(source), {}).get('url')
+    return None,parent_label,*_folder_items(untar_data(url) if url else source)
+
 def _subset(items, labels, n, seed):
-    "`n` of `items`, classes in proportion"
-    if n is None or n >= len(items): return items,labels
-    return train_test_split(items, labels, train_size=n, stratify=labels, random_state=seed)[::2]
+    "`n` of `items`, classes in proportion; all of them if fewer than one a class would be left out"
+    classes = len(set(labels))
+    if n is None or n > len(items)-classes: return items
+    if n < 2*classes: raise ValueError(f'limit={n}: must leave two images for each of {classes} classes')
+    return train_test_split(items, train_size=n, stratify=labels, random_state=seed)[0]
+
+def _check_classes(source, labels, test_labels):
+    counts = Counter(labels)
+    few = [c for c,n in counts.items() if n < 2]
+    if len(counts) < 2 or few: raise ValueError(f'source={str(source)!r}: needs two classes with two images each at least; found {len(counts)} classes in {len(labels)} images' + (f', only one image of {few[0]!r}' if few else ''))
+    strange = sorted(set(test_labels) - set(counts))
+    if strange: raise ValueError(f'source={str(source)!r}: the test set has classes that training has not: {", ".join(strange[:5])}')
 
 def get_dls(
     source='digits',       # a name in `SOURCES`, or a folder in class-folder layout
@@ -72,22 +89,13 @@ def get_dls(
     if not 0 < valid_pct < 1: raise ValueError(f'valid_pct={valid_pct}: must be between 0 and 1')
     opts = SOURCES.get(str(source), {})
     size = size or opts.get('size', 224)
-    if source=='digits':
-        get_x,get_y = _digit_image,_digit_label
-        items,test = train_test_split(list(range(len(_digits().target))), test_size=.2, stratify=_digits().target, random_state=0)
-    else:
-        get_x,get_y = None,parent_label
-        items,test = _folder_items(untar_data(opts['url']) if 'url' in opts else source)
-    count = len(items)
-    items,labels = _subset(items, [get_y(o) for o in items], limit, seed)
-    if get_x is None:
-        items,test = _check_images(items, broken),_check_images(test, broken)
-        labels = [get_y(o) for o in items]
-    few = [c for c,n in Counter(labels).items() if n < 2]
-    if len(set(labels)) < 2 or few: raise ValueError(f'source={str(source)!r}: needs two classes with two images each at least; found {len(set(labels))} classes in {len(items)} of {count} images'
-                                                     + (f', only one image of {few[0]!r}' if few else ''))
-    strange = sorted({get_y(o) for o in test} - set(labels))
-    if strange: raise ValueError(f'source={str(source)!r}: the test set has classes that training has not: {", ".join(strange[:5])}')
+    get_x,get_y,items,test = _items(source)
+    labels,test_labels = ([get_y(o) for o in part] for part in (items, test))
+    _check_classes(source, labels, test_labels)
+    items = _subset(items, labels, limit, seed)
+    if get_x is None: items,test = _check_images(items, broken),_check_images(test, broken)
+    labels = [get_y(o) for o in items]
+    _check_classes(source, labels, test_labels)
     valid = train_test_split(range(len(items)), test_size=max(valid_pct, len(set(labels))/len(items)), stratify=labels, random_state=seed)[1]
     random = aug_transforms(size=size, do_flip=opts.get('flip', True), min_scale=opts.get('min_scale', .75), max_warp=0., max_rotate=10.) if augment else []
     block = DataBlock(blocks=(ImageBlock, CategoryBlock), get_x=get_x, get_y=get_y, splitter=IndexSplitter(valid),

@@ -11,7 +11,7 @@ from torch import Tensor,nn
 
 from .hadamard import memory_format
 
-# %% ../nbs/02_sampling.ipynb #1c99c00c
+# %% ../nbs/02_sampling.ipynb #cd9de818
 def gumbel_topk(
     logits:Tensor,    # (B, C) channel scores, any real scale
     k:int,            # channels kept per image, 2 <= k <= C
@@ -22,7 +22,7 @@ def gumbel_topk(
     if logits.ndim!=2: raise ValueError(f'logits has shape {tuple(logits.shape)}: must be (B, C)')
     if not 2 <= k <= logits.shape[1]: raise ValueError(f'k={k}: must be from 2 to the number of channels, {logits.shape[1]}')
     if not isinstance(tau, Tensor) and not tau > 0: raise ValueError(f'tau={tau}: must be above 0')
-    scores = logits.float()
+    scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if noise: scores = scores - torch.empty_like(scores).exponential_().log()
     idx = scores.topk(k, 1).indices
     soft = (scores/tau).softmax(1)

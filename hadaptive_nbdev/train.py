@@ -145,7 +145,7 @@ def hadaptive_learner(
     return Learner(dls, arch, loss_func=CrossEntropyLossFlat(), opt_func=adamw, lr=lr, wd=wd, metrics=[accuracy,top5],
                    cbs=L(TemperatureCallback(), SelectionRecorder())+L(cbs), path=path)
 
-# %% ../nbs/08_training.ipynb #75079b3e
+# %% ../nbs/08_training.ipynb #cb1959fc
 def plot_curves(
     epochs:pd.DataFrame, # columns epoch, train_loss, valid_loss, accuracy, top5
     title:str='',        # above the figure
@@ -162,15 +162,15 @@ def _train(source, arch, epochs, bs, lr, wd, warmup, size, valid_pct, limit, see
     set_seed(seed, reproducible=True)
     dls = get_dls(source, size=size, bs=bs, valid_pct=valid_pct, limit=limit, seed=seed, augment=augment, broken=broken, num_workers=num_workers)
     out = Path(out or f'hadaptive_runs/{Path(source).name}')
-    out.mkdir(parents=True, exist_ok=True)
     learn = hadaptive_learner(dls, arch, lr=lr, wd=wd, cbs=CSVLogger('epochs.csv'), path=out, **model_kw)
     c = cost(learn.model, (3, dls.size, dls.size))
     print(f'{arch}: {c.params/1e6:.2f} M parameters, {c.macs/1e6:.1f} M MACs at {dls.size}×{dls.size}; {source}: {len(dls.train_ds)} training, {len(dls.valid_ds)} validation, '
           f'{len(dls.test_items)} test images, {len(dls.vocab)} classes; seed {seed}, {dls.device}', flush=True)
+    out.mkdir(parents=True, exist_ok=True)
     learn.fit_warmup_cosine(epochs, warmup=warmup)
     minutes,table = (time.time()-start)/60,pd.read_csv(out/'epochs.csv')
     last = table.iloc[-1]
-    run = dict(arch=arch, source=str(source), size=dls.size, epochs=epochs, bs=bs, lr=lr, wd=wd, warmup=warmup, valid_pct=valid_pct, limit=limit, augment=augment, seed=seed, **model_kw,
+    run = dict(date=time.strftime('%Y-%m-%d'), arch=arch, source=str(source), size=dls.size, epochs=epochs, bs=bs, lr=lr, wd=wd, warmup=warmup, valid_pct=valid_pct, limit=limit, augment=augment, seed=seed, **model_kw,
                train_images=len(dls.train_ds), valid_images=len(dls.valid_ds), test_images=len(dls.test_items), parameters=c.params, macs=c.macs,
                valid_loss=float(last.valid_loss), valid_accuracy=float(last.accuracy), valid_top5=float(last.top5), minutes=round(minutes, 2), device=str(dls.device),
                versions={m: version(m) for m in ('torch','torchvision','fastai','fastcore')})
