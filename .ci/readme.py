@@ -7,6 +7,7 @@ from nbconvert import MarkdownExporter
 
 root = Path(__file__).parents[1]
 nb = nbformat.read(root/'nbs/index.ipynb', 4)
+nb.metadata.language_info = dict(name='python')
 nb.cells = [c for c in nb.cells if not c.source.startswith('#| hide')]
 for c in nb.cells:  # a table is plain HTML for README's readers, without nbconvert's style sheet
     for o in c.get('outputs', []):

@@ -145,14 +145,14 @@ def hadaptive_learner(
     return Learner(dls, arch, loss_func=CrossEntropyLossFlat(), opt_func=adamw, lr=lr, wd=wd, metrics=[accuracy,top5],
                    cbs=L(TemperatureCallback(), SelectionRecorder())+L(cbs), path=path)
 
-# %% ../nbs/08_training.ipynb #cb1959fc
+# %% ../nbs/08_training.ipynb #661347e5
 def plot_curves(
     epochs:pd.DataFrame, # columns epoch, train_loss, valid_loss, accuracy, top5
     title:str='',        # above the figure
 ):
     "Losses and validation accuracies by epoch"
     fig,(a,b) = plt.subplots(1, 2, figsize=(8,2.8))
-    epochs.plot('epoch', ['train_loss','valid_loss'], ax=a, ylabel='cross-entropy (nats)', title=title)
+    epochs.plot('epoch', ['train_loss','valid_loss'], ax=a, logy=True, ylabel='cross-entropy (nats)', title=title)
     (100*epochs.set_index('epoch')[['accuracy','top5']]).plot(ax=b, ylabel='validation accuracy (%)')
     fig.tight_layout()
     return fig
