@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['SCORERS', 'NORMS', 'ORDERS', 'StaticScores', 'ECA', 'scorer_net', 'xavier_init', 'ACH']
 
-# %% ../nbs/04_ach.ipynb #c5d3ebd8
+# %% ../nbs/04_ach.ipynb #65ca08cc
 import torch
 from torch import Tensor,nn
 
 from .hadamard import n_pairs,pair_products
-from .norm import MOMENTS,CrossHadaNorm,DySoft
+from .norm import COVARIANCES,MOMENTS,CrossHadaNorm,DySoft
 from .sampling import Temperature,gumbel_topk,select
 
 # %% ../nbs/04_ach.ipynb #33e19d4c
@@ -38,7 +38,7 @@ def scorer_net(
     if scorer is None: return nn.Sequential(*pool)
     raise ValueError(f'scorer={scorer!r}: must be one of {", ".join(map(repr, SCORERS))}')
 
-# %% ../nbs/04_ach.ipynb #cc308483
+# %% ../nbs/04_ach.ipynb #1187d1df
 NORMS = *MOMENTS,'unnormalized','batch','dysoft',None
 ORDERS = 'score','channel'
 
@@ -64,18 +64,19 @@ class ACH(nn.Module):
         order:str='score',    # one of `ORDERS`: how the chosen channels are ordered
         noise:bool=True,      # Gumbel noise in training?
         tau:float=1.8,        # first temperature, see `Temperature`
+        tau_min:float=.1,     # smallest temperature
         alpha:float=.01,      # relative step of the temperature
     ):
         super().__init__()
         if not 2 <= num_selected <= in_chs: raise ValueError(f'num_selected={num_selected}: must be from 2 to in_chs={in_chs}')
-        for name,value,allowed in (('norm',norm,NORMS), ('scorer',scorer,SCORERS), ('order',order,ORDERS)): _check(name, value, allowed)
+        for name,value,allowed in (('norm',norm,NORMS), ('cov',cov,COVARIANCES), ('scorer',scorer,SCORERS), ('order',order,ORDERS)): _check(name, value, allowed)
         if not pointwise: _check('norm', norm, ('batch','dysoft',None))
         self.in_chs,self.num_selected,self.out_chs = in_chs,num_selected,in_chs+n_pairs(num_selected)
         self.norm_name,self.order,self.noise = norm,order,noise
         self.conv = nn.Conv2d(in_chs, in_chs, 1) if pointwise else None
         self.bn = nn.BatchNorm2d(in_chs) if pointwise else None
         self.scorer = scorer_net(scorer, in_chs) if learnable else None
-        self.temperature = Temperature(tau, alpha) if learnable else None
+        self.temperature = Temperature(tau, alpha, tau_min) if learnable else None
         self.norm = self._norm(norm, cov)
         self.apply(xavier_init)
 
@@ -112,11 +113,12 @@ class ACH(nn.Module):
         x:Tensor, # (B, in_chs, H, W)
     )->Tensor: # (B, num_selected), int64: the channels that inference multiplies
         "Indices chosen for `x` without noise and with running statistics; changes nothing"
-        mode = self.training
+        modes = {m: m.training for m in self.modules()}
         try:
             self.eval()
             return self.choose(x if self.bn is None else self.bn(self.conv(x)))[0]
-        finally: self.train(mode)
+        finally:
+            for m,mode in modes.items(): m.training = mode
 
     @property
     def score_weight(self):

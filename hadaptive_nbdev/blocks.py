@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['conv_norm_act', 'HadamardBottleneck', 'GhostModule', 'GhostBottleneck']
 
-# %% ../nbs/05_blocks.ipynb #f443bbc0
+# %% ../nbs/05_blocks.ipynb #28b7d94f
+from inspect import signature
 from math import ceil
 
 import torch
@@ -15,7 +16,7 @@ from torchvision.ops import Conv2dNormActivation,SqueezeExcitation
 
 from .ach import ACH,xavier_init
 
-# %% ../nbs/05_blocks.ipynb #8e75ba1a
+# %% ../nbs/05_blocks.ipynb #c8ab2f77
 def conv_norm_act(
     in_chs:int,        # channels in
     out_chs:int,       # channels out
@@ -25,7 +26,8 @@ def conv_norm_act(
     act_layer=nn.Hardswish, # activation, or None
 )->nn.Module: # (B, in_chs, H, W) -> (B, out_chs, H', W')
     "Convolution without bias, BatchNorm, activation"
-    return Conv2dNormActivation(in_chs, out_chs, kernel_size, stride, groups=groups, activation_layer=act_layer)
+    inplace = True if act_layer and 'inplace' in signature(act_layer).parameters else None
+    return Conv2dNormActivation(in_chs, out_chs, kernel_size, stride, groups=groups, activation_layer=act_layer, inplace=inplace)
 
 # %% ../nbs/05_blocks.ipynb #1eb3f3b1
 class HadamardBottleneck(nn.Module):

@@ -30,7 +30,7 @@ def expansion_macs(
     if not m <= n <= m*(m+1)//2: raise ValueError(f'out_chs={n}: products of {m} channels give between {m} and {m*(m+1)//2}')
     return m*k2*f2 + m*m*f2 + (n-m)*f2
 
-# %% ../nbs/00_complexity.ipynb #4c5b78d8
+# %% ../nbs/00_complexity.ipynb #809a1e29
 def _per_out(ops): return lambda *args, out_shape=None, **kwargs: ops*prod(out_shape)
 def _norm(x, *args, **kwargs): return 2*prod(x)
 def _pool(x, *args, out_shape=None, **kwargs): return prod(x) + prod(out_shape)
@@ -38,8 +38,9 @@ def _pool(x, *args, out_shape=None, **kwargs): return prod(x) + prod(out_shape)
 _aten = torch.ops.aten
 def _ops(names): return [getattr(_aten, n+s) for n in names.split() for s in ('','_') if hasattr(_aten, n+s)]
 _bn    = _ops('native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm')
-_pools = _ops('mean _adaptive_avg_pool2d')
-_elementwise = _ops('add sub mul div neg abs sqrt rsqrt reciprocal exp tanh sigmoid relu hardtanh hardswish hardsigmoid silu gelu')
+_pools = _ops('mean _adaptive_avg_pool2d avg_pool2d')
+_elementwise = _ops('add sub mul div neg abs sqrt rsqrt reciprocal exp tanh sigmoid relu hardtanh hardswish hardsigmoid silu gelu '
+    'leaky_relu elu mish _softmax pow clamp maximum minimum')
 _counted = {o:f for f,os in ((_per_out(1), _elementwise), (_per_out(2), _ops('addcmul')),
     (_norm, _bn+_ops('native_layer_norm native_group_norm')), (_pool, _pools)) for o in os}
 

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['SOURCES', 'HELD_OUT', 'get_dls', 'get_test_dl']
 
-# %% ../nbs/07_data.ipynb #39983026
+# %% ../nbs/07_data.ipynb #bbe1f142
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from fastai.vision.all import (CategoryBlock,DataBlock,DataLoaders,ImageBlock,IndexSplitter,Normalize,Resize,URLs,aug_transforms,
+from fastai.vision.all import (CategoryBlock,DataBlock,DataLoaders,ImageBlock,IndexSplitter,Normalize,Resize,ResizeMethod,URLs,aug_transforms,
     get_image_files,imagenet_stats,parent_label,untar_data,verify_image)
 from fastcore.parallel import parallel
 from sklearn.datasets import load_digits
@@ -23,7 +23,7 @@ def _digits(): return load_digits()
 def _digit_image(i): return np.stack([np.round(_digits().images[i]*(255/16)).astype(np.uint8)]*3, -1)
 def _digit_label(i): return str(_digits().target[i])
 
-# %% ../nbs/07_data.ipynb #8bd432cf
+# %% ../nbs/07_data.ipynb #e2111a94
 SOURCES = dict(
     digits=    dict(size=32,  flip=False, min_scale=.9),
     cifar10=   dict(size=64,  url=URLs.CIFAR),
@@ -43,12 +43,15 @@ def _folder_items(path):
     path = Path(path).expanduser()
     if not path.is_dir(): raise FileNotFoundError(f'source={str(path)!r}: no such folder; known names are {", ".join(SOURCES)}')
     train = path/'train' if (path/'train').is_dir() else path
-    held = next((path/h for h in HELD_OUT if (path/h).is_dir()), None) if train!=path else None
+    held = next((path/h for h in HELD_OUT if (path/h).is_dir()), None)
+    if train==path:
+        deep = next((f for f in get_image_files(path) if len(f.relative_to(path).parts) > 2), None)
+        if held or deep: raise ValueError(f'source={str(path)!r}: has no train folder, but {held or deep}; must hold train/<class>/ and, for a test set, one of {", ".join(HELD_OUT)}; or <class>/ with images')
     items = [sorted(f for f in get_image_files(p) if f.parent!=p) if p else [] for p in (train, held)]
     if not items[0]: raise ValueError(f'source={str(path)!r}: no images in class folders under {train}')
     return items
 
-# %% ../nbs/07_data.ipynb #81a7108b
+# %% ../nbs/07_data.ipynb #e41d882a
 def _items(source):
     "How to read images and labels; training items and held-out items"
     if source=='digits':
@@ -99,7 +102,7 @@ def get_dls(
     valid = train_test_split(range(len(items)), test_size=max(valid_pct, len(set(labels))/len(items)), stratify=labels, random_state=seed)[1]
     random = aug_transforms(size=size, do_flip=opts.get('flip', True), min_scale=opts.get('min_scale', .75), max_warp=0., max_rotate=10.) if augment else []
     block = DataBlock(blocks=(ImageBlock, CategoryBlock), get_x=get_x, get_y=get_y, splitter=IndexSplitter(valid),
-        item_tfms=Resize(size), batch_tfms=[*random, Normalize.from_stats(*imagenet_stats)])
+        item_tfms=Resize(size, ResizeMethod.Squish), batch_tfms=[*random, Normalize.from_stats(*imagenet_stats)])
     if num_workers is None and source=='digits': num_workers = 0
     dls = block.dataloaders(items, bs=bs, num_workers=num_workers, device=device, **kwargs)
     dls.test_items,dls.size,dls.source = test,size,str(source)

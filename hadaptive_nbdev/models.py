@@ -119,7 +119,7 @@ def hadaptive_net_l(
 
 MODELS = {f.__name__: f for f in (hadaptive_net_s, hadaptive_net_m, hadaptive_net_l)}
 
-# %% ../nbs/06_models.ipynb #9b62a1ff
+# %% ../nbs/06_models.ipynb #ded5884d
 def save_weights(
     model:nn.Module, # any network
     path,            # file to write, usually ending in .safetensors; replaced at once, never half written
@@ -131,6 +131,10 @@ def save_weights(
     save_file({k: v.detach().cpu().contiguous() for k,v in model.state_dict().items()}, part, metadata={k: json.dumps(v) for k,v in metadata.items()})
     return part.replace(path)
 
+def _loads(v):
+    try: return json.loads(v)
+    except json.JSONDecodeError: return v  # another writer's plain text
+
 def load_weights(
     model:nn.Module, # the network the weights are for, changed in place
     path,            # safetensors file
@@ -138,7 +142,7 @@ def load_weights(
     "Fill `model` from `path`; nothing is changed unless everything fits"
     if not Path(path).is_file(): raise FileNotFoundError(f'path={str(path)!r}: no such file')
     try:
-        with safe_open(path, 'pt') as f: state,meta = {k: f.get_tensor(k) for k in f.keys()},f.metadata() or {}
+        with safe_open(path, 'pt') as f: state,meta = {k: f.get_tensor(k) for k in f.keys()},{k: _loads(v) for k,v in (f.metadata() or {}).items()}
     except SafetensorError as e: raise ValueError(f'path={str(path)!r}: not a safetensors file ({e})') from None
     own = model.state_dict()
     if own.keys()!=state.keys():
@@ -149,4 +153,4 @@ def load_weights(
             hint = f': num_classes={len(own[k])} but the weights have {len(v)} classes' if k.startswith('classifier.') else ''
             raise ValueError(f'path={str(path)!r}: {k} has shape {tuple(v.shape)}, the network {tuple(own[k].shape)}{hint}')
     model.load_state_dict(state)
-    return {k: json.loads(v) for k,v in meta.items()}
+    return meta

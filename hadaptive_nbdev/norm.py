@@ -80,7 +80,7 @@ class CrossHadaNorm(nn.Module):
 
     def extra_repr(self): return f'num_selected={self.num_selected}, moments={self.moments!r}, cov={self.cov!r}, eps={self.eps}'
 
-# %% ../nbs/03_norm.ipynb #4c5d8b90
+# %% ../nbs/03_norm.ipynb #7026f7c7
 class DySoft(nn.Module):
     "Softsign with a learnable slope, scale and shift (second version of the paper)"
     def __init__(self,
@@ -94,6 +94,7 @@ class DySoft(nn.Module):
     def forward(self,
         x:Tensor, # (B, num_features, ...)
     )->Tensor: # the same shape and type, within bias ± weight
-        y = F.softsign(self.alpha.to(x.dtype)*x)
+        top = torch.finfo(x.dtype).max  # an overflowed product counts as a large one, not as inf/inf
+        y = F.softsign((self.alpha.to(x.dtype)*x).clamp(-top, top))
         shape = (-1, *[1]*(x.ndim-2))
         return torch.addcmul(self.bias.to(x.dtype).view(shape), y, self.weight.to(x.dtype).view(shape))

@@ -29,7 +29,7 @@ def gumbel_topk(
     hard = torch.zeros_like(soft).scatter(1, idx, 1.)
     return (hard + (soft - soft.detach())).to(logits.dtype), idx
 
-# %% ../nbs/02_sampling.ipynb #7e7ff80a
+# %% ../nbs/02_sampling.ipynb #bab4e4b2
 def _rows(x, idx): return (idx + x.shape[1]*torch.arange(x.shape[0], device=x.device)[:,None]).flatten()
 
 def _take(x, idx):
@@ -57,14 +57,17 @@ class _StraightThrough(torch.autograd.Function):
 
 def select(
     x:Tensor,    # (B, C, ...) features
-    idx:Tensor,  # (B, k), int64, 0 <= index < C
+    idx:Tensor,  # (B, k), int64, 0 <= index < C (checked on the CPU only)
     mask:Tensor=None, # (B, C) from `gumbel_topk`, 1 wherever `idx` points: only its gradient is used. None: no gradient to the scores
 )->Tensor: # (B, k, ...): x[b, idx[b]]
     "The chosen channels of each image; gradients reach `x` and, through `mask`, the scores (eqs. 6 to 8)"
     if x.ndim<2 or idx.shape[:1]!=x.shape[:1] or idx.ndim!=2: raise ValueError(f'x has shape {tuple(x.shape)} and idx {tuple(idx.shape)}: must be (B, C, ...) and (B, k)')
+    if x.device.type=='cpu' and idx.numel() and not torch.compiler.is_compiling():  # elsewhere the check would wait for the device
+        lo,hi = (v.item() for v in idx.aminmax())
+        if lo < 0 or hi >= x.shape[1]: raise ValueError(f'idx holds {lo if lo < 0 else hi}: must be from 0 to below the number of channels, {x.shape[1]}')
     return _take(x, idx) if mask is None else _StraightThrough.apply(x, mask, idx)
 
-# %% ../nbs/02_sampling.ipynb #8b7cf7d7
+# %% ../nbs/02_sampling.ipynb #f47901c3
 class Temperature(nn.Module):
     "Temperature of `gumbel_topk`; `update` moves it by the change of a gradient norm (section 3.2)"
     def __init__(self,
@@ -91,4 +94,4 @@ class Temperature(nn.Module):
         self.tau.copy_(torch.where(g.isfinite() & ~self.last.isnan(), moved, self.tau))
         self.last.copy_(torch.where(g.isfinite(), g, self.last))
 
-    def extra_repr(self): return f'tau={self.tau.item():.3f}, alpha={self.alpha}, lo={self.lo}, hi={self.hi}'
+    def extra_repr(self): return f'alpha={self.alpha}, lo={self.lo}, hi={self.hi}'

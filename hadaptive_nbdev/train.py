@@ -32,12 +32,12 @@ from .complexity import cost
 from .data import SOURCES,get_dls,get_test_dl
 from .models import MODELS,load_weights,save_weights
 
-# %% ../nbs/08_training.ipynb #3ff6f99f
+# %% ../nbs/08_training.ipynb #990cb5a5
 def warmup_cosine(
     lr:float,         # largest learning rate, > 0
     warmup:float=.1,  # share of the training that warms up, 0 <= share < 1
 ): # share of the training done -> learning rate
-    "Linear warm-up from lr/100, then a cosine to zero (paper, section 4)"
+    "Linear warm-up from lr/100, then a cosine to zero (the paper's recipe)"
     if not 0 <= warmup < 1: raise ValueError(f'warmup={warmup}: must be from 0 to below 1')
     if not warmup: return SchedCos(lr, 0.)
     return combine_scheds([warmup, 1-warmup], [SchedLin(lr/100, lr), SchedCos(lr, 0.)])
@@ -68,13 +68,13 @@ class TemperatureCallback(Callback):
             w = m.score_weight
             if w is not None and w.grad is not None: m.temperature.update(w.grad.norm())
 
-# %% ../nbs/08_training.ipynb #76ffabc2
+# %% ../nbs/08_training.ipynb #fff5aed6
 def selection_entropy(
     rates:Tensor, # (C,) share of the images for which each channel was chosen, 0 to 1
 )->float: # 0: always the same channels; 1: all equally often
     "How much the selection varies between images, relative to the most it could"
     h = lambda r: -(torch.xlogy(r, r) + torch.xlogy(1-r, 1-r))
-    return (h(rates).mean()/h(rates.mean())).item()
+    return (h(rates).mean()/h(rates.mean())).nan_to_num().item()  # 0/0 if all are always chosen
 
 class SelectionRecorder(Callback):
     "Record selection rates, their entropy and the temperature after each epoch of training"
