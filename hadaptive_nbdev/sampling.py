@@ -29,7 +29,7 @@ def gumbel_topk(
     hard = torch.zeros_like(soft).scatter(1, idx, 1.)
     return (hard + (soft - soft.detach())).to(logits.dtype), idx
 
-# %% ../nbs/02_sampling.ipynb #bab4e4b2
+# %% ../nbs/02_sampling.ipynb #e944714a
 def _rows(x, idx): return (idx + x.shape[1]*torch.arange(x.shape[0], device=x.device)[:,None]).flatten()
 
 def _take(x, idx):
@@ -44,16 +44,16 @@ class _StraightThrough(torch.autograd.Function):
     def setup_context(ctx, inputs, z):
         x,mask,idx = inputs
         ctx.save_for_backward(z, idx)
-        ctx.like = dict(size=x.shape, dtype=x.dtype, device=x.device, memory_format=memory_format(x)),mask.dtype
+        ctx.shape,ctx.layout,ctx.dtype = x.shape,memory_format(x),mask.dtype
     @staticmethod
     def backward(ctx, g):
-        (z,idx),(like,dtype) = ctx.saved_tensors,ctx.like
+        z,idx = ctx.saved_tensors
         along = tuple(range(2, z.ndim))
-        gm = (g*z).sum(along, dtype=torch.promote_types(dtype, torch.float32)) if along else g*z
-        gx = torch.empty(**like).zero_()
-        if gx.is_contiguous(): gx.flatten(0,1).index_add_(0, _rows(gx, idx), g.flatten(0,1))
-        else: gx.scatter_add_(1, idx[:,:,None,None].expand_as(g), g)
-        return gx, torch.zeros(like['size'][:2], dtype=gm.dtype, device=gm.device).scatter_add(1, idx, gm).to(dtype), None
+        gm = (g*z).sum(along, dtype=torch.promote_types(ctx.dtype, torch.float32)) if along else g*z
+        gx = torch.zeros(ctx.shape, dtype=z.dtype, device=z.device)
+        if ctx.layout==torch.contiguous_format: gx.flatten(0,1).index_add_(0, _rows(gx, idx), g.flatten(0,1))
+        else: gx = gx.to(memory_format=ctx.layout).scatter_add_(1, idx[:,:,None,None].expand_as(g), g)
+        return gx, torch.zeros(ctx.shape[:2], dtype=gm.dtype, device=gm.device).scatter_add(1, idx, gm).to(ctx.dtype), None
 
 def select(
     x:Tensor,    # (B, C, ...) features
