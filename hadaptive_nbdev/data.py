@@ -51,7 +51,7 @@ def _folder_items(path):
     if not items[0]: raise ValueError(f'source={str(path)!r}: no images in class folders under {train}')
     return items
 
-# %% ../nbs/07_data.ipynb #e41d882a
+# %% ../nbs/07_data.ipynb #4b2f156b
 def _items(source):
     "How to read images and labels; training items and held-out items"
     if source=='digits':
@@ -77,7 +77,7 @@ def _check_classes(source, labels, test_labels):
 def get_dls(
     source='digits',       # a name in `SOURCES`, or a folder in class-folder layout
     size:int=None,         # image side the network sees, pixels; None: the source's own, 224 for a folder
-    bs:int=64,             # batch size, images
+    bs:int=64,             # batch size, images, at most the training images
     valid_pct:float=.1,    # share of the training images split off for validation, 0 < share < 1
     limit:int=None,        # use only so many training images, validation included, classes in proportion; None: all
     seed:int=0,            # of the split and of the subset
@@ -100,6 +100,7 @@ def get_dls(
     labels = [get_y(o) for o in items]
     _check_classes(source, labels, test_labels)
     valid = train_test_split(range(len(items)), test_size=max(valid_pct, len(set(labels))/len(items)), stratify=labels, random_state=seed)[1]
+    if bs > len(items)-len(valid): raise ValueError(f'bs={bs}: more than the {len(items)-len(valid)} training images, which would leave no full batch to train on')
     random = aug_transforms(size=size, do_flip=opts.get('flip', True), min_scale=opts.get('min_scale', .75), max_warp=0., max_rotate=10.) if augment else []
     block = DataBlock(blocks=(ImageBlock, CategoryBlock), get_x=get_x, get_y=get_y, splitter=IndexSplitter(valid),
         item_tfms=Resize(size, ResizeMethod.Squish), batch_tfms=[*random, Normalize.from_stats(*imagenet_stats)])

@@ -6,11 +6,10 @@
 __all__ = ['ARCHS', 'MODELS', 'HadaptiveNet', 'hadaptive_net_s', 'hadaptive_net_m', 'hadaptive_net_l', 'save_weights',
            'load_weights']
 
-# %% ../nbs/06_models.ipynb #48cb9de6
+# %% ../nbs/06_models.ipynb #a9ead3e3
 import json
 from pathlib import Path
 
-import torch
 from fastcore.meta import delegates
 from safetensors import SafetensorError,safe_open
 from safetensors.torch import save_file

@@ -22,14 +22,14 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy,top_k_accuracy
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import set_seed
-from fastcore.basics import patch,store_attr
+from fastcore.basics import patch
 from fastcore.foundation import L
 from fastcore.script import call_parse
 from torch import Tensor,nn
 
 from .ach import ACH
 from .complexity import cost
-from .data import SOURCES,get_dls,get_test_dl
+from .data import get_dls,get_test_dl
 from .models import MODELS,load_weights,save_weights
 
 # %% ../nbs/08_training.ipynb #990cb5a5
