@@ -29,32 +29,34 @@ def conv_norm_act(
     inplace = True if act_layer and 'inplace' in signature(act_layer).parameters else None
     return Conv2dNormActivation(in_chs, out_chs, kernel_size, stride, groups=groups, activation_layer=act_layer, inplace=inplace)
 
-# %% ../nbs/05_blocks.ipynb #1eb3f3b1
+# %% ../nbs/05_blocks.ipynb #897418f5
 class HadamardBottleneck(nn.Module):
-    "ACH, depthwise filter, projection: the paper's block, stride 1"
+    "ACH, depthwise filter, projection: the paper's block"
     @delegates(ACH)
     def __init__(self,
         in_chs:int,          # channels in
-        out_chs:int,         # channels out; a residual is added if equal to `in_chs`
+        out_chs:int,         # channels out; a residual is added if equal to `in_chs` at stride 1
         num_selected:int,    # C_s of the ACH, 2 <= C_s <= in_chs
         kernel_size:int=5,   # side of the depthwise filter, odd, pixels
         se:bool=False,       # squeeze-excitation (a quarter hidden, Hardsigmoid) after the filter?
         act_layer=nn.Hardswish, # activation after the filter
+        stride:int=1,        # of the depthwise filter, 1 or 2, pixels
         **kwargs
     ):
         super().__init__()
         if kernel_size%2==0: raise ValueError(f'kernel_size={kernel_size}: must be odd, so that the map keeps its size')
+        if stride not in (1,2): raise ValueError(f'stride={stride}: must be 1 or 2')
         self.ach = ACH(in_chs, num_selected, **kwargs)
         mid = self.ach.out_chs
-        self.dw = conv_norm_act(mid, mid, kernel_size, groups=mid, act_layer=act_layer)
+        self.dw = conv_norm_act(mid, mid, kernel_size, stride, groups=mid, act_layer=act_layer)
         self.se = SqueezeExcitation(mid, mid//4, scale_activation=nn.Hardsigmoid) if se else nn.Identity()
         self.project = conv_norm_act(mid, out_chs, act_layer=None)
-        self.residual = in_chs==out_chs
+        self.residual = stride==1 and in_chs==out_chs
         for m in (self.dw, self.se, self.project): m.apply(xavier_init)
 
     def forward(self,
         x:Tensor, # (B, in_chs, H, W)
-    )->Tensor: # (B, out_chs, H, W)
+    )->Tensor: # (B, out_chs, H/stride, W/stride), rounded up
         y = self.project(self.se(self.dw(self.ach(x))))
         return x+y if self.residual else y
 

@@ -6,7 +6,7 @@
 __all__ = ['ARCHS', 'MODELS', 'HadaptiveNet', 'hadaptive_net_s', 'hadaptive_net_m', 'hadaptive_net_l', 'save_weights',
            'load_weights']
 
-# %% ../nbs/06_models.ipynb #a9ead3e3
+# %% ../nbs/06_models.ipynb #b5b59ac9
 import json
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from fastcore.meta import delegates
 from safetensors import SafetensorError,safe_open
 from safetensors.torch import save_file
 from torch import Tensor,nn
+try: from timm.models import build_model_with_cfg,generate_default_cfgs,register_model
+except ImportError: register_model = None  # timm is optional
 
 from .ach import ACH,xavier_init
 from .blocks import GhostBottleneck,HadamardBottleneck,conv_norm_act
@@ -40,23 +42,23 @@ ARCHS = dict(
         [_G(192,4,2,2), *3*[*2*[_H(192,32,5)], _G(192,4,5,1)], *2*[_H(192,32,5)]],
         [_G(256,4,2,2), *2*[_H(256,36,7)], _G(256,4,2,2), *2*[_H(256,36,7)]]]))
 
-# %% ../nbs/06_models.ipynb #24f65858
+# %% ../nbs/06_models.ipynb #2e5bc548
 class HadaptiveNet(nn.Module):
     "A stem, stages of blocks, a 1x1 tail and a two-layer head"
     @delegates(ACH)
     def __init__(self,
         stem:int,             # channels of the 2x2 stride-2 stem
         stages:list,          # lists of blocks, as in `ARCHS`
-        num_classes:int=1000, # outputs, >= 1
+        num_classes:int=1000, # outputs; 0 for none, the 1280 numbers before the classifier
         in_chans:int=3,       # channels of the image
         drop_rate:float=.3,   # dropout before the classifier, 0 <= p < 1
+        global_pool:str='avg', # 'avg', or '' for the map itself without a head (`num_classes` 0)
         **kwargs
     ):
         super().__init__()
-        if num_classes < 1: raise ValueError(f'num_classes={num_classes}: must be at least 1')
-        self.num_classes,self.num_features,self.in_chans,self.reduction = num_classes,960,in_chans,2
+        self.num_features,self.head_hidden_size,self.in_chans,self.drop_rate,self.reduction = 960,1280,in_chans,drop_rate,2
         self.stem,chs = conv_norm_act(in_chans, stem, 2, 2, act_layer=None),stem
-        self.stages = nn.Sequential()
+        self.stages,self.feature_info = nn.Sequential(),[dict(num_chs=stem, reduction=2, module='stem.1')]
         for rows in stages:
             blocks = nn.Sequential()
             for kind,(out,*a) in rows:
@@ -65,10 +67,28 @@ class HadaptiveNet(nn.Module):
                 if kind!='H': self.reduction *= a[-1]
                 chs = out
             self.stages.append(blocks)
-        self.tail = conv_norm_act(chs, self.num_features)
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.num_features, 1280), nn.Hardswish(), nn.Dropout(drop_rate))
-        self.classifier = nn.Linear(1280, num_classes)
+            self.feature_info.append(dict(num_chs=chs, reduction=self.reduction, module=f'stages.{len(self.stages)-1}'))
+        self.tail,self.head = conv_norm_act(chs, self.num_features),None
+        self.reset_classifier(num_classes, global_pool)
         self.apply(xavier_init)
+
+    def reset_classifier(self,
+        num_classes:int,      # outputs; 0 for none
+        global_pool:str=None, # 'avg', '' for the map without a head, None to leave it as it is
+    ):
+        "A new classifier (and head, if the pooling changes), PyTorch's initialisation"
+        pool = self.global_pool if global_pool is None else global_pool
+        if pool not in ('avg',''): raise ValueError(f"global_pool={pool!r}: must be 'avg' or ''")
+        if num_classes<0 or num_classes and not pool: raise ValueError(f'num_classes={num_classes}, global_pool={pool!r}: must be at least 0, and 0 without pooling')
+        like = dict(device=self.tail[0].weight.device, dtype=self.tail[0].weight.dtype)
+        if self.head is None or pool!=self.global_pool:
+            self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.num_features, self.head_hidden_size, **like), nn.Hardswish(), nn.Dropout(self.drop_rate)) if pool else nn.Identity()
+        self.num_classes,self.global_pool = num_classes,pool
+        self.classifier = nn.Linear(self.head_hidden_size, num_classes, **like) if num_classes else nn.Identity()
+
+    def get_classifier(self)->nn.Module: # (B, 1280) -> (B, num_classes); an identity without classes
+        "The last layer"
+        return self.classifier
 
     def forward_features(self,
         x:Tensor, # (B, in_chans, H, W), sides at least `self.reduction`
@@ -87,6 +107,18 @@ class HadaptiveNet(nn.Module):
         return x if pre_logits else self.classifier(x)
 
     def forward(self, x): return self.forward_head(self.forward_features(x))
+
+    def group_matcher(self,
+        coarse:bool=False, # a group per stage instead of per block?
+    )->dict: # timm's patterns for learning rates by depth
+        "Names of parameters, grouped by depth"
+        return dict(stem=r'^stem', blocks=r'^stages\.(\d+)' if coarse else r'^stages\.(\d+)\.(\d+)')
+
+    def set_grad_checkpointing(self,
+        enable:bool=True, # must be False
+    ):
+        "timm's switch, which this network has not"
+        if enable: raise NotImplementedError('enable=True: gradient checkpointing is not supported')
 
 # %% ../nbs/06_models.ipynb #5fca1e45
 @delegates(HadaptiveNet, but='stem,stages')
@@ -153,3 +185,15 @@ def load_weights(
             raise ValueError(f'path={str(path)!r}: {k} has shape {tuple(v.shape)}, the network {tuple(own[k].shape)}{hint}')
     model.load_state_dict(state)
     return meta
+
+# %% ../nbs/06_models.ipynb #8702acc6
+def _register(name):
+    def entry(pretrained=False, **kwargs): return build_model_with_cfg(HadaptiveNet, name, pretrained, feature_cfg=dict(flatten_sequential=True), **ARCHS[name], **kwargs)
+    entry.__name__,entry.__module__ = name,__name__
+    register_model(entry)
+
+if register_model:
+    _maps = dict(zip(ARCHS, (7,7,3)))  # side of the last map for 224 pixels
+    default_cfgs = generate_default_cfgs({n: dict(num_classes=1000, input_size=(3,224,224), min_input_size=(3,64,64) if side==3 else (3,32,32), pool_size=(side,side), crop_pct=1., crop_mode='squash', interpolation='bilinear',
+        mean=(.485,.456,.406), std=(.229,.224,.225), first_conv='stem.0', classifier='classifier') for n,side in _maps.items()})
+    for n in ARCHS: _register(n)
