@@ -29,7 +29,7 @@ def conv_norm_act(
     inplace = True if act_layer and 'inplace' in signature(act_layer).parameters else None
     return Conv2dNormActivation(in_chs, out_chs, kernel_size, stride, groups=groups, activation_layer=act_layer, inplace=inplace)
 
-# %% ../nbs/05_blocks.ipynb #897418f5
+# %% ../nbs/05_blocks.ipynb #1174ab44
 class HadamardBottleneck(nn.Module):
     "ACH, depthwise filter, projection: the paper's block"
     @delegates(ACH)
@@ -38,7 +38,7 @@ class HadamardBottleneck(nn.Module):
         out_chs:int,         # channels out; a residual is added if equal to `in_chs` at stride 1
         num_selected:int,    # C_s of the ACH, 2 <= C_s <= in_chs
         kernel_size:int=5,   # side of the depthwise filter, odd, pixels
-        se:bool=False,       # squeeze-excitation (a quarter hidden, Hardsigmoid) after the filter?
+        se:float=False,      # squeeze-excitation (Hardsigmoid) after the filter: False, True (a quarter hidden), or the share hidden, below 1
         act_layer=nn.Hardswish, # activation after the filter
         stride:int=1,        # of the depthwise filter, 1 or 2, pixels
         **kwargs
@@ -46,10 +46,12 @@ class HadamardBottleneck(nn.Module):
         super().__init__()
         if kernel_size%2==0: raise ValueError(f'kernel_size={kernel_size}: must be odd, so that the map keeps its size')
         if stride not in (1,2): raise ValueError(f'stride={stride}: must be 1 or 2')
+        share = .25 if se is True else se
+        if not 0<=share<1: raise ValueError(f'se={se}: must be False, True or a share of the channels below 1')
         self.ach = ACH(in_chs, num_selected, **kwargs)
         mid = self.ach.out_chs
         self.dw = conv_norm_act(mid, mid, kernel_size, stride, groups=mid, act_layer=act_layer)
-        self.se = SqueezeExcitation(mid, mid//4, scale_activation=nn.Hardsigmoid) if se else nn.Identity()
+        self.se = SqueezeExcitation(mid, max(int(mid*share), 1), scale_activation=nn.Hardsigmoid) if share else nn.Identity()
         self.project = conv_norm_act(mid, out_chs, act_layer=None)
         self.residual = stride==1 and in_chs==out_chs
         for m in (self.dw, self.se, self.project): m.apply(xavier_init)
