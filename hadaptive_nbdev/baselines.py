@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NETWORKS', 'network', 'cost_table', 'hadaptive_cost']
 
-# %% ../nbs/10_baselines.ipynb #7c1c5c07
+# %% ../nbs/10_baselines.ipynb #16d09703
 from difflib import get_close_matches
 from functools import partial
 
@@ -18,7 +18,7 @@ from torchvision.ops import SqueezeExcitation
 try: import timm
 except ImportError: timm = None  # optional
 
-from .complexity import Cost,cost
+from .complexity import cost
 from .models import MODELS
 
 # %% ../nbs/10_baselines.ipynb #eca3168f
@@ -35,7 +35,7 @@ NETWORKS = dict(  # the paper's ten and GhostNet: where each is kept
     mobilenetv4_s='timm:mobilenetv4_conv_small', mobilenetv4_m='timm:mobilenetv4_conv_medium', mobilenetv4_l='timm:mobilenetv4_conv_large',
     starnet_s1='timm:starnet_s1', starnet_s2='timm:starnet_s2', starnet_s3='timm:starnet_s3', starnet_s4='timm:starnet_s4', ghostnet='timm:ghostnet_100')
 
-# %% ../nbs/10_baselines.ipynb #aea30140
+# %% ../nbs/10_baselines.ipynb #0e14db4c
 def _known(): return [*MODELS, *NETWORKS, *torchvision.models.list_models(torchvision.models), *(timm.list_models() if timm else [])]
 
 def network(
@@ -48,24 +48,33 @@ def network(
     if name in MODELS: return MODELS[name](num_classes=num_classes, **kwargs)
     authors = authors and name in NETWORKS
     lib,_,fn = NETWORKS.get(name, name).rpartition(':')
-    if lib!='timm' and fn in torchvision.models.list_models(torchvision.models):
+    if num_classes<0: raise ValueError(f'num_classes={num_classes}: must be at least 0')
+    if authors and name.startswith(('mobilenetv3','starnet')) and any(kwargs.get(k) for k in ('weights','pretrained','checkpoint_path')):
+        raise ValueError(f"name={name!r}, authors=True: a library's weights do not fit the paper's version; pass authors=False")
+    if lib in ('','torchvision') and fn in torchvision.models.list_models(torchvision.models):
+        if (odd := [k for k in ('in_chans','features_only','pretrained','checkpoint_path') if k in kwargs]): raise ValueError(f'{odd[0]}={kwargs[odd[0]]!r}: an option of timm, and {name} comes from torchvision')
         if authors and name.startswith('mobilenetv3'): kwargs['block'] = _quarter
         return torchvision.models.get_model(fn, num_classes=num_classes, **kwargs)
-    if lib!='torchvision' and timm and timm.is_model(fn):
+    if lib in ('','timm') and timm and timm.is_model(fn):
         net = timm.create_model(fn, num_classes=num_classes, **kwargs)
         return _unbiased(net) if authors and name.startswith('starnet') else net
     if lib=='timm' and not timm: raise ImportError(f'name={name!r}: comes from timm, which is not installed (pip install timm)')
-    near = get_close_matches(fn, _known(), 4, .5)
-    raise ValueError(f"name={name!r}: no such network{' in timm or torchvision' if timm else ' (and timm is not installed)'}; near: {', '.join(near) or 'none'}; the paper's: {', '.join([*MODELS, *NETWORKS])}")
+    near = list(dict.fromkeys(get_close_matches(fn, _known(), 6, .5)))
+    raise ValueError(f"name={name!r}: no such image classifier{' in timm or torchvision' if timm else ' (and timm is not installed)'}; near: {', '.join(near) or 'none'}; the paper's: {', '.join([*MODELS, *NETWORKS])}")
 
-# %% ../nbs/10_baselines.ipynb #474a9233
+# %% ../nbs/10_baselines.ipynb #e08db5c2
 def cost_table(
-    names=None,           # names for `network`; None for ours and the paper's
+    names=None,           # names for `network`; None for ours and the paper's (without timm's, if that is not installed)
     num_classes:int=100,  # outputs; the paper's cost columns are for 100
     size:tuple=(3,224,224), # one image: channels, height, width
 )->pd.DataFrame: # a row per name: parameters, MACs and FLOPs of one image, all in millions
     "What networks cost, in millions"
-    rows = {n: cost(network(n, num_classes), size) for n in (names or [*MODELS, *NETWORKS])}
+    def one(name):
+        net = network(name, num_classes)
+        try: return cost(net, size)
+        except Exception as e: raise ValueError(f'name={name!r}, size={size}: the network does not run on such an image ({e})') from None
+    names = [names] if isinstance(names, str) else names or [n for n in [*MODELS, *NETWORKS] if timm or not NETWORKS.get(n, '').startswith('timm')]
+    rows = {n: one(n) for n in names}
     return pd.DataFrame({n: {'parameters': c.params, 'MACs': c.macs, 'FLOPs': c.flops, "FLOPs, paper's convention": c.paper_flops} for n,c in rows.items()}).T/1e6
 
 try:
@@ -82,5 +91,6 @@ def hadaptive_cost(
     side:int=224,    # of the square RGB image, pixels
 ):
     "Parameters, MACs and FLOPs of networks, in millions, for one image in inference"
+    if not (names or timm): print('timm is not installed: its networks are left out')
     try: print(cost_table(names, classes, (3,side,side)).to_string(float_format='{:.3f}'.format))
     except (ValueError,ImportError) as e: raise SystemExit(f'hadaptive_cost: {e}') from None

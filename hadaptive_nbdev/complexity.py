@@ -45,29 +45,31 @@ _elementwise = _ops('add sub mul div neg abs sqrt rsqrt reciprocal exp tanh sigm
 _counted = {o:f for f,os in ((_per_out(1), _elementwise), (_per_out(2), _ops('addcmul')),
     (_norm, _bn+_ops('native_layer_norm native_group_norm')), (_pool, _pools)) for o in os}
 
-# %% ../nbs/00_complexity.ipynb #f53af6b4
+# %% ../nbs/00_complexity.ipynb #e1ffb477
 class Cost(NamedTuple):
     "What one image costs a network in inference"
     params: int      # trainable numbers
-    macs: int        # multiply-accumulates of convolutions and linear layers
+    macs: int        # multiply-accumulates of convolutions, linear layers and attention
     flops: int       # 2 MACs + products, normalisations, activations, pooling: everything counted
     paper_flops: int # the paper's convention, see below
 
-# %% ../nbs/00_complexity.ipynb #48ffc73f
+# %% ../nbs/00_complexity.ipynb #3b175dc7
 @contextmanager
 def inference(
     model:nn.Module, # put back as it was at the end: modes, and which parameters want gradients
     size:tuple,      # shape of one image (channels, height, width)
 ): # yields one image of zeros, (1, channels, height, width), of the model's type and device
     "The model in evaluation and without gradients, for looking at it"
-    modes,wanted = {m: m.training for m in model.modules()},[p for p in model.parameters() if p.requires_grad]
+    modes,wanted,fast = {m: m.training for m in model.modules()},[p for p in model.parameters() if p.requires_grad],torch.backends.mha.get_fastpath_enabled()
     like = next(model.parameters(), torch.zeros(()))
     try:
-        model.eval().requires_grad_(False)  # the FLOP counter stumbles over parameters that are handed from module to module
+        model.eval().requires_grad_(False)  # the FLOP counter stumbles over parameters that are handed from module to module,
+        torch.backends.mha.set_fastpath_enabled(False)  # and sees nothing of attention's fast path
         with torch.no_grad(): yield torch.zeros(1, *size, dtype=like.dtype, device=like.device)
     finally:
         for m,mode in modes.items(): m.training = mode
         for p in wanted: p.requires_grad_()
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 # %% ../nbs/00_complexity.ipynb #3b6d9d2e
 def cost(

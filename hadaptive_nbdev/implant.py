@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['Block', 'find_blocks', 'match_width', 'replace_blocks']
 
-# %% ../nbs/11_implant.ipynb #b13e9cd9
+# %% ../nbs/11_implant.ipynb #4f6ee6d1
 from copy import deepcopy
 from functools import partial
 from math import prod
+from numbers import Integral
 from typing import NamedTuple
 
 import pandas as pd
@@ -23,7 +24,7 @@ from .blocks import HadamardBottleneck
 from .complexity import cost,inference
 from .hadamard import n_pairs
 
-# %% ../nbs/11_implant.ipynb #6d8fb05c
+# %% ../nbs/11_implant.ipynb #849a6bd6
 class _Layer(NamedTuple):
     "A convolution or linear layer, as it was called"
     ins:int; outs:int; kernel:int; dilation:int; mixes:bool; place:tuple  # place: sides of the map it acts on, () for a vector
@@ -42,12 +43,16 @@ class _Trace:
         try:
             hooks += [m.register_forward_hook(hook) for m in model.modules()]
             with inference(model, size) as x, counter: model(x)
-        except Exception as e: raise ValueError(f'size={size}: {type(model).__name__} does not take such an image ({e})') from e
+        except Exception as e: raise ValueError(f'size={size}: {type(model).__name__} does not run on such an image ({e}); pass size=(channels, height, width)') from e
         finally:
             for h in hooks: h.remove()
         self.attends = {name.partition('.')[2] for name,ops in counter.get_flop_counts().items() if any('bmm' in str(o) or 'attention' in str(o) for o in ops)}
 
     def one_map(self, m): return bool(self.calls.get(m)) and self.calls[m][0] is not None and all(len(s)==4 for s in self.calls[m][0])
+
+    def single(self):
+        "Does a filter meet a map of one pixel?"
+        return any(isinstance(m, nn.Conv2d) and max(m.kernel_size)>1 and c[0] and prod(c[0][1][2:])==1 for m,c in self.calls.items())
 
     def layers(self, m):
         "Layers inside `m` in the order of their calls"
@@ -59,7 +64,7 @@ class _Trace:
         flat = prod(self.calls[m][0][0][2:])==1
         return [l for l in self.layers(m).values() if flat or prod(l.place)>1]
 
-# %% ../nbs/11_implant.ipynb #b6530a3a
+# %% ../nbs/11_implant.ipynb #5a77ebf3
 class Block(NamedTuple):
     "What a block does, read from one inference"
     name:str        # of the module, as in `model.get_submodule`
@@ -78,7 +83,7 @@ class Block(NamedTuple):
         "In words, how the block changes resolution or width; empty if it does not"
         return ', '.join([f'stride {self.stride}']*(self.stride!=1)+[f'{self.in_chs} to {self.out_chs} channels']*(self.in_chs!=self.out_chs))
 
-def _is_act(m): return type(m).__module__.startswith(('torch.nn.modules.activation','timm.layers.activations')) and not any(s in type(m).__name__ for s in ('Softm','Attention'))
+def _is_act(m): return type(m).__module__.startswith(('torch.nn.modules.activation','timm.layers.activations')) and not any(s in type(m).__name__ for s in ('Softm','Attention','GLU'))
 
 def _read(name, m, trace):
     (_,c,*sides),(_,o,*after) = trace.calls[m][0]
@@ -87,14 +92,18 @@ def _read(name, m, trace):
     mixing,filters = [l for l in on_map if l.mixes],[l for l in on_map if l.kernel>1]
     mine,area = set(m.modules()),lambda a: prod(trace.calls[a][0][0][2:])
     acts = [a for a,calls in trace.calls.items() if a in mine and _is_act(a) and calls[0] and (area(a)>1 or prod(sides)==1)]
-    why = ('called more than once' if len(trace.calls[m])>1 else 'attention' if name in trace.attends else
+    even = tuple(-(-a//(stride:=max(round(sides[0]/after[0]), 1))) for a in sides)  # what a filter with padding gives
+    why = ('is one already' if isinstance(m, HadamardBottleneck) else 'called more than once' if len(trace.calls[m])>1 else 'attention' if name in trace.attends else
            'works on tokens' if any(len(l.place)==1 for l in on_map) else
+           'gated linear unit' if any(isinstance(x, nn.GLU) for x in mine) else
+           'changes resolution unevenly' if after!=even or stride>2 else
+           'acts on single pixels' if filters and prod(after)==1 else
            'changes resolution inside' if any(l.place not in (sides,after) for l in on_map) else
            'dilated filter' if any(l.dilation>1 for l in filters) else 'even filter' if any(l.kernel%2==0 for l in filters) else '')
     return Block(name, c, o, max([l.ins for l in mixing[1:]]+[l.outs for l in mixing[:-1]], default=c), max((l.kernel for l in filters), default=1),
-        round(sides[0]/after[0]), max(acts, key=lambda a: prod(trace.calls[a][0][0]), default=None), pooled[0].outs/pooled[0].ins if len(pooled)>1 else .25*len(pooled), sides, why)
+        stride, max(acts, key=lambda a: prod(trace.calls[a][0][0]), default=None), pooled[0].outs/pooled[0].ins if len(pooled)>1 else .25*len(pooled), trace.given[m][0][0][2:], why)
 
-# %% ../nbs/11_implant.ipynb #739c637d
+# %% ../nbs/11_implant.ipynb #d8bc7309
 def _is_block(m, trace):
     on_map = trace.on_map(m)
     if sum(l.mixes for l in on_map)<2 or not any(l.kernel>1 for l in on_map): return False
@@ -112,24 +121,41 @@ def _wrapper(m, name, model, trace):
 def _core(name, m, trace):
     "The block, or the dense convolution inside a bottleneck"
     b = _read(name, m, trace)
-    dense = [(n,l) for n,l in m.named_modules() if isinstance(l, nn.Conv2d) and l in trace.calls and _layer(l, trace.calls[l][0][1]).mixes and max(l.kernel_size)>1 and l.in_channels==l.out_channels]
+    dense = [(n,l) for n,l in m.named_modules() if isinstance(l, nn.Conv2d) and l in trace.calls and l.groups==1 and max(l.kernel_size)>1 and l.in_channels==l.out_channels]
     if b.width>=b.in_chs or b.why or b.reshapes or len(dense)!=1: return b
     n,l = dense[0]
     return b._replace(name=f'{name}.{n}', in_chs=l.in_channels, out_chs=l.out_channels, width=b.in_chs, se=0.)
 
-def _size(model, size): return tuple(size or getattr(model, 'default_cfg', {}).get('input_size', (3,224,224)))
+def _size(model, size):
+    chans = next((m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), 3)
+    size = (chans, *getattr(model, 'default_cfg', {}).get('input_size', (3,224,224))[1:]) if size is None else size
+    if not isinstance(size, (tuple,list)) or len(size)!=3 or min(size)<1: raise ValueError(f'size={size}: must be (channels, height, width), each at least 1')
+    return tuple(size)
 
-# %% ../nbs/11_implant.ipynb #9e6a82b8
-def find_blocks(
-    model:nn.Module,  # any network that takes one batch of images; `torch.device('meta')` will do
-    size:tuple=None,  # shape of one image (channels, height, width); None: timm's default for the model, else (3, 224, 224)
-)->list[Block]: # in the order of the model's modules; those with a reason in `.why` or `.reshapes` are not exchanged unasked
-    "The blocks of a network, found by what they do to an image of zeros"
-    trace,found = _Trace(model, _size(model, size)),[]
+def _see(model, size):
+    "A trace in which no filter meets a map of one pixel, where squeeze-excitation could not be told apart: enlarge the image if need be and possible"
+    first = trace = _Trace(model, size)
+    for k in (2,4,8,16):
+        if not trace.single(): break
+        try: trace = _Trace(model, (size[0],k*size[1],k*size[2]))
+        except ValueError: break
+    trace.given = first.calls
+    return trace
+
+def _find(model, size):
+    trace,found = _see(model, size),[]
     for name,m in reversed(list(model.named_modules())):  # inner before outer
         if not name or not trace.one_map(m) or isinstance(m, (nn.Conv2d,nn.Linear)) or any((f+'.').startswith(name+'.') for f in found): continue
         if _is_block(m, trace): found.append(_wrapper(m, name, model, trace))
-    return [_core(name, model.get_submodule(name), trace) for name in reversed(found)]
+    return [_core(name, model.get_submodule(name), trace) for name in reversed(found)],trace
+
+# %% ../nbs/11_implant.ipynb #454d0ddb
+def find_blocks(
+    model:nn.Module,  # any network that takes one batch of images; `torch.device('meta')` will do
+    size:tuple=None,  # shape of one image (channels, height, width); None: timm's default for the model, else 224 x 224
+)->list[Block]: # in the order of the model's modules; those with a reason in `.why` or `.reshapes` are not exchanged unasked
+    "The blocks of a network, found by what they do to an image of zeros"
+    return _find(model, _size(model, size))[0]
 
 # %% ../nbs/11_implant.ipynb #f8e1c331
 def match_width(
@@ -140,15 +166,23 @@ def match_width(
     if in_chs<2: raise ValueError(f'in_chs={in_chs}: products need at least 2 channels')
     return min(next(k for k in range(4, 2*in_chs+width+8, 4) if in_chs+n_pairs(k) >= max(width, 2*in_chs)), in_chs)
 
-# %% ../nbs/11_implant.ipynb #4d157a05
+# %% ../nbs/11_implant.ipynb #b8bebf9e
 def _new_block(b, old, num_selected, kernel_size, se, act_layer, kwargs):
+    for name,v in dict(num_selected=num_selected, kernel_size=kernel_size).items():
+        if v is not None and (not isinstance(v, Integral) or v<1): raise ValueError(f'{name}={v!r}: must be a positive integer or None')
+    if act_layer is not None and isinstance(act_layer, nn.Module): raise ValueError(f'act_layer={act_layer}: must be a class, not a module')
     if act_layer is None and any(p.numel()>1 for p in (b.act.parameters() if b.act else ())): raise ValueError(f'block {b.name}: {b.act} has a parameter per channel and the width changes; pass act_layer')
     act = act_layer or (partial(deepcopy, b.act) if b.act is not None else nn.Hardswish)
-    k = b.kernel_size if kernel_size is None else kernel_size
-    try: new = HadamardBottleneck(b.in_chs, b.out_chs, num_selected or match_width(b.in_chs, b.width), k, b.se if se is None else se, act, stride=b.stride, **kwargs)
+    pick = lambda given,own: own if given is None else given
+    try: new = HadamardBottleneck(b.in_chs, b.out_chs, pick(num_selected, match_width(b.in_chs, b.width)), pick(kernel_size, b.kernel_size), pick(se, b.se), act, stride=b.stride, **kwargs)
     except ValueError as e: raise ValueError(f'block {b.name}: {e}') from None
     like = next(old.parameters())
     return new.to(like.device, like.dtype).train(old.training)
+
+def _put(model, new):
+    "Exchange modules under every name they have"
+    for name,m in list(model.named_modules(remove_duplicate=False)):
+        if m in new: model.set_submodule(name, new[m])
 
 def _row(b, old, new):
     image = (b.in_chs, *b.size)
@@ -163,30 +197,36 @@ def replace_blocks(
     num_selected:int=None, # C_s, 2 <= C_s <= channels; None: `match_width`
     kernel_size:int=None,  # side of the depthwise filter, odd, pixels; None: the block's own
     se:float=None,         # squeeze-excitation: False, True (a quarter hidden) or the hidden share; None: the block's own
-    act_layer=None,        # activation after the filter; None: the block's own, Hardswish if none is found
+    act_layer=None,        # class of the activation after the filter; None: the block's own, Hardswish if none is found
     downsample:bool=False, # also blocks that change resolution or width? The filter takes the stride
-    size:tuple=None,       # shape of one image (channels, height, width); None: timm's default for the model, else (3, 224, 224)
+    size:tuple=None,       # shape of one image (channels, height, width); None: as in `find_blocks`
     **kwargs
 )->pd.DataFrame: # a row per block: what it was and is, parameters and MACs of one image
     "Exchange blocks for Hadamard bottlenecks; all other weights stay"
-    found = {b.name: b for b in find_blocks(model, size)}
+    size = _size(model, size)
+    blocks,trace = _find(model, size)
+    found,modules = {b.name: b for b in blocks},dict(model.named_modules())
     refusal = lambda b: b.why or ('' if downsample else b.reshapes)
     can = [n for n,b in found.items() if not refusal(b)]
     listing = f"can be exchanged: {', '.join(can) or 'none'}; cannot: {', '.join(f'{n} ({refusal(b)})' for n,b in found.items() if refusal(b)) or 'none'}"
-    if isinstance(where, int):
+    if isinstance(where, Integral) and not isinstance(where, bool):
         if not 1<=where<=len(can): raise ValueError(f'where={where}: {type(model).__name__} has {len(can)} blocks that can be exchanged; {listing}')
         names = can[-where:]
-    else: names = [where] if isinstance(where, str) else list(where)
-    modules,trace = dict(model.named_modules()),None
+    else: names = [where] if isinstance(where, str) else list(where) if isinstance(where, (list,tuple)) else []
+    if not names or not all(isinstance(n, str) for n in names): raise ValueError(f'where={where!r}: must be a number, a name or a list of names; {listing}')
     for i,n in enumerate(names):
         if not n or n not in modules: raise ValueError(f'where={n!r}: no such module in {type(model).__name__}; {listing}')
         if any((n+'.').startswith(o+'.') or (o+'.').startswith(n+'.') for o in names[:i]): raise ValueError(f'where={n!r}: named twice, or inside another of {names}')
         if n not in found:  # not a block by itself, but named: anything that takes a map to a map
-            trace = trace or _Trace(model, _size(model, size))
             if not trace.one_map(modules[n]) or not trace.layers(modules[n]): raise ValueError(f'where={n!r}: a {type(modules[n]).__name__} that does not take one map to one map by convolutions; {listing}')
             found[n] = _read(n, modules[n], trace)
         if refusal(found[n]): raise ValueError(f"where={n!r}: cannot be exchanged, {refusal(found[n])}{'' if found[n].why else ' (downsample=True allows it)'}; {listing}")
     new = {n: _new_block(found[n], modules[n], num_selected, kernel_size, se, act_layer, kwargs) for n in names}
     rows = [_row(found[n], modules[n], m) for n,m in new.items()]
-    for n,m in new.items(): model.set_submodule(n, m)
+    _put(model, {modules[n]: m for n,m in new.items()})
+    after = _Trace(model, size).calls
+    for n,m in new.items():  # does it run, once, and give what the old block gave?
+        if [c and c[1] for c in after.get(m, [])]!=[trace.given[modules[n]][0][1]]:
+            _put(model, {m: modules[o] for o,m in new.items()})
+            raise ValueError(f'where={n!r}: the network does not use its {type(modules[n]).__name__} through this name, or in another shape; nothing is exchanged')
     return pd.DataFrame(rows).set_index('block')

@@ -42,7 +42,7 @@ ARCHS = dict(
         [_G(192,4,2,2), *3*[*2*[_H(192,32,5)], _G(192,4,5,1)], *2*[_H(192,32,5)]],
         [_G(256,4,2,2), *2*[_H(256,36,7)], _G(256,4,2,2), *2*[_H(256,36,7)]]]))
 
-# %% ../nbs/06_models.ipynb #2e5bc548
+# %% ../nbs/06_models.ipynb #7d8ee960
 class HadaptiveNet(nn.Module):
     "A stem, stages of blocks, a 1x1 tail and a two-layer head"
     @delegates(ACH)
@@ -82,7 +82,7 @@ class HadaptiveNet(nn.Module):
         if num_classes<0 or num_classes and not pool: raise ValueError(f'num_classes={num_classes}, global_pool={pool!r}: must be at least 0, and 0 without pooling')
         like = dict(device=self.tail[0].weight.device, dtype=self.tail[0].weight.dtype)
         if self.head is None or pool!=self.global_pool:
-            self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.num_features, self.head_hidden_size, **like), nn.Hardswish(), nn.Dropout(self.drop_rate)) if pool else nn.Identity()
+            self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.num_features, self.head_hidden_size, **like), nn.Hardswish(), nn.Dropout(self.drop_rate)).train(self.training) if pool else nn.Identity()
         self.num_classes,self.global_pool = num_classes,pool
         self.classifier = nn.Linear(self.head_hidden_size, num_classes, **like) if num_classes else nn.Identity()
 
