@@ -166,7 +166,7 @@ def match_width(
     if in_chs<2: raise ValueError(f'in_chs={in_chs}: products need at least 2 channels')
     return min(next(k for k in range(4, 2*in_chs+width+8, 4) if in_chs+n_pairs(k) >= max(width, 2*in_chs)), in_chs)
 
-# %% ../nbs/11_implant.ipynb #b8bebf9e
+# %% ../nbs/11_implant.ipynb #42b9e04f
 def _new_block(b, old, num_selected, kernel_size, se, act_layer, kwargs):
     for name,v in dict(num_selected=num_selected, kernel_size=kernel_size).items():
         if v is not None and (not isinstance(v, Integral) or v<1): raise ValueError(f'{name}={v!r}: must be a positive integer or None')
@@ -224,9 +224,11 @@ def replace_blocks(
     new = {n: _new_block(found[n], modules[n], num_selected, kernel_size, se, act_layer, kwargs) for n in names}
     rows = [_row(found[n], modules[n], m) for n,m in new.items()]
     _put(model, {modules[n]: m for n,m in new.items()})
-    after = _Trace(model, size).calls
-    for n,m in new.items():  # does it run, once, and give what the old block gave?
-        if [c and c[1] for c in after.get(m, [])]!=[trace.given[modules[n]][0][1]]:
-            _put(model, {m: modules[o] for o,m in new.items()})
-            raise ValueError(f'where={n!r}: the network does not use its {type(modules[n]).__name__} through this name, or in another shape; nothing is exchanged')
+    try:  # does each run, once, and give what the old block gave?
+        after = _Trace(model, size).calls
+        for n,m in new.items():
+            if [c and c[1] for c in after.get(m, [])]!=[trace.given[modules[n]][0][1]]: raise ValueError(f'where={n!r}: the network does not use its {type(modules[n]).__name__} through this name, or in another shape; nothing is exchanged')
+    except Exception:
+        _put(model, {m: modules[n] for n,m in new.items()})
+        raise
     return pd.DataFrame(rows).set_index('block')
