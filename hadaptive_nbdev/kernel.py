@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PRELUDE', 'TYPES', 'LAYOUT', 'PAIRS', 'NAIVE', 'FORWARD', 'BACKWARD', 'SOURCE', 'THREADS_PER_BLOCK', 'BLOCKS_PER_MP',
-           'BITS', 'KERNELS', 'BLOCKS_MAX', 'HAS_CUPY', 'bytes_moved', 'kernel_code', 'Device', 'Plan', 'plan_forward',
-           'plan_backward', 'compile_host', 'host_runner', 'run_forward', 'run_backward', 'kernel_case',
+           'BITS', 'KERNELS', 'BLOCKS_MAX', 'OFFSET_MAX', 'HAS_CUPY', 'bytes_moved', 'kernel_code', 'Device', 'Plan',
+           'plan_forward', 'plan_backward', 'compile_host', 'host_runner', 'run_forward', 'run_backward', 'kernel_case',
            'kernel_errors', 'kernel_resources', 'run_cuda', 'kernel_runs', 'expand']
 
 # %% ../nbs/09_kernel.ipynb #2a756dd7
@@ -55,7 +55,7 @@ PRELUDE = r'''
 #endif
 '''
 
-# %% ../nbs/09_kernel.ipynb #0e2b0a96
+# %% ../nbs/09_kernel.ipynb #e0a6d923
 TYPES = r'''
 union Word { float f; unsigned u; };
 
@@ -92,43 +92,53 @@ struct BF16 {
 template <class S, int V> struct alignas(V*sizeof(typename S::bits) < 16 ? V*sizeof(typename S::bits) : 16) Pack {
   typename S::bits v[V];
 };
-template <int V> DEVICE Pack<F32,V> floats(const float* p) { return *(const Pack<F32,V>*)p; }
+template <int V> DEVICE Pack<F32,V>& floats(float* p) { return *(Pack<F32,V>*)p; }
 '''
 
-# %% ../nbs/09_kernel.ipynb #5c5b1479
+# %% ../nbs/09_kernel.ipynb #ce3bdb45
 LAYOUT = r'''
-// All packs of V pixels in `rows` rows of n pixels, of a tile of T, dealt out to the threads
-template <int V, bool LAST, class F> DEVICE void each_pack(int tid, int rows, int n, int T, F f) {
-  const int slots = LAST ? max(min(rows, 64), 1) : T/V, groups = THREADS/slots, mine = tid/slots;
+// All packs of V pixels in `rows` rows of n pixels, of a tile of T, dealt out to the threads; each loads N before it stores the first
+template <int N, int V, bool LAST, class Load, class Store> DEVICE void each_pack(int tid, int rows, int n, int T, Load load, Store store) {
+  const int slots = LAST ? max(min(rows, 64), 1) : T/V, groups = THREADS/slots, mine = tid/slots, place = tid%slots;
   if (mine >= groups) return;
-  if constexpr (LAST) {
-    for (int row = tid%slots; row < rows; row += slots)
-      for (int t = mine*V; t < n; t += groups*V) f(row, t);
-  } else {
-    const int t = tid%slots*V;
-    if (t < n)
-      #pragma unroll 4
-      for (int row = mine; row < rows; row += groups) f(row, t);
-  }
+  #pragma unroll 1
+  for (int row = LAST ? place : mine; row < rows; row += LAST ? slots : N*groups)
+    #pragma unroll 1
+    for (int t = LAST ? mine*V : place*V; t < n; t += LAST ? N*groups*V : T) {
+      decltype(load(0, 0)) p[N];
+      #pragma unroll
+      for (int u = 0; u < N; ++u) {
+        const int r = LAST ? row : row + u*groups, s = LAST ? t + u*groups*V : t;
+        if (r < rows && s < n) p[u] = load(r, s);
+      }
+      #pragma unroll
+      for (int u = 0; u < N; ++u) {
+        const int r = LAST ? row : row + u*groups, s = LAST ? t + u*groups*V : t;
+        if (r < rows && s < n) store(r, s, p[u]);
+      }
+    }
 }
 
-// V pixels from pixel t of channel c of image b, in a tensor of C channels: one wide access or V narrow ones
-template <class S, int V, bool LAST> DEVICE Pack<S,V> read(const typename S::bits* x, long long b, int c, long long t, int C, long long HW) {
-  if constexpr (!LAST) return *(const Pack<S,V>*)(x + (b*C + c)*HW + t);
+// V pixels from pixel t of channel c in one image of C channels: one wide access or V narrow ones
+template <class S, int V, bool LAST> DEVICE Pack<S,V> read(const typename S::bits* x, unsigned c, unsigned t, unsigned C, unsigned HW) {
+  if constexpr (!LAST) return *(const Pack<S,V>*)(x + (c*HW + t));
   else {
     Pack<S,V> p;
     #pragma unroll
-    for (int u = 0; u < V; ++u) p.v[u] = t+u < HW ? x[(b*HW + t+u)*C + c] : 0;
+    for (int u = 0; u < V; ++u) p.v[u] = t+u < HW ? x[(t+u)*C + c] : 0;
     return p;
   }
 }
 
-template <class S, int V, bool LAST> DEVICE void write(typename S::bits* x, Pack<S,V> p, long long b, int c, long long t, int C, long long HW) {
-  if constexpr (!LAST) *(Pack<S,V>*)(x + (b*C + c)*HW + t) = p;
+template <class S, int V, bool LAST> DEVICE void write(typename S::bits* x, Pack<S,V> p, unsigned c, unsigned t, unsigned C, unsigned HW) {
+  if constexpr (!LAST) *(Pack<S,V>*)(x + (c*HW + t)) = p;
   else
     #pragma unroll
-    for (int u = 0; u < V; ++u) if (t+u < HW) x[(b*HW + t+u)*C + c] = p.v[u];
+    for (int u = 0; u < V; ++u) if (t+u < HW) x[(t+u)*C + c] = p.v[u];
 }
+
+// Packs that a thread loads ahead: four accesses of at most 16 bytes, or eight narrow ones
+template <int V, bool LAST> constexpr int AHEAD = LAST || V == 8 ? 2 : 4;
 
 // Length of a row of T pixels in shared memory: an odd number of packs, so that threads on neighbouring rows meet different banks
 template <int V> DEVICE int row_length(int T) { return V*(T/V | 1); }
@@ -188,7 +198,7 @@ template <class S, bool TABLE> DEVICE void naive(
 }
 '''
 
-# %% ../nbs/09_kernel.ipynb #885f2877
+# %% ../nbs/09_kernel.ipynb #6ce4d555
 FORWARD = r'''
 #define FORWARD_PARAMS(Q) const Q* x, const long long* idx, const float* weight, const float* mean, const float* std, const float* phi, Q* out, \
   long long C, long long K, long long HW, long long T, long long tiles, long long splits, long long norm, double eps
@@ -197,26 +207,25 @@ FORWARD = r'''
 template <class S, int V, bool LAST> DEVICE void forward(
     const typename S::bits* __restrict__ x, const long long* __restrict__ idx, const float* __restrict__ weight, const float* __restrict__ mean,
     const float* __restrict__ std, const float* __restrict__ phi, typename S::bits* __restrict__ out,
-    int C, int K, long long HW, int T, int tiles, int splits, int norm, float eps) {
+    int C, int K, int HW, int T, int tiles, int splits, int norm, float eps) {
   const int rows = C + row_start(K-1, K), share = (rows + splits-1)/splits, L = row_length<V>(T);
   const int begin = min(BLOCK%splits*share, rows), end = min(begin+share, rows), first = max(begin, C);  // products from `first`
-  const int tile = BLOCK/splits%tiles;
-  const long long b = BLOCK/splits/tiles, t0 = (long long)tile*T;
-  const int n = (int)min((long long)T, HW-t0);
+  const int b = BLOCK/splits/tiles, t0 = BLOCK/splits%tiles*T, n = min(T, HW-t0);
   float* z = (float*)shared;                                  // (K, L) chosen channels
   float* scale = z + K*L, *shift = scale + share;             // (share,) each
   int* pair = (int*)(shift + share);                          // (share,) i and j in one word
-  idx += b*K; weight += weight ? b*K : 0;
+  x += (long long)b*C*HW; out += (long long)b*rows*HW; idx += (long long)b*K; weight += weight ? (long long)b*K : 0;
 
   EACH_THREAD(tid) {
-    each_pack<V,LAST>(tid, end > first ? K : 0, n, T, [&](int r, int t) {
-      const Pack<S,V> p = read<S,V,LAST>(x, b, idx[r], t0+t, C, HW);
-      const float w = weight ? weight[r] : 1;
-      Pack<F32,V> q;
-      #pragma unroll
-      for (int u = 0; u < V; ++u) q.v[u] = S::widen(p.v[u])*w;
-      *(Pack<F32,V>*)(z + r*L + t) = q;
-    });
+    each_pack<AHEAD<V,LAST>,V,LAST>(tid, end > first ? K : 0, n, T,
+      [&](int r, int t) { return read<S,V,LAST>(x, idx[r], t0+t, C, HW); },
+      [&](int r, int t, Pack<S,V> p) {
+        const float w = weight ? weight[r] : 1;
+        Pack<F32,V> q;
+        #pragma unroll
+        for (int u = 0; u < V; ++u) q.v[u] = S::widen(p.v[u])*w;
+        floats<V>(z + r*L + t) = q;
+      });
     for (int e = tid; e < end-first; e += THREADS) {
       const int p = first+e-C;
       int i, j;
@@ -224,22 +233,25 @@ template <class S, int V, bool LAST> DEVICE void forward(
       const Moments m = moments_of(p, idx[i], idx[j], mean, std, phi, norm, eps);
       scale[e] = m.scale; shift[e] = -m.mean*m.scale; pair[e] = i << 16 | j;
     }
-    each_pack<V,LAST>(tid, min(end, C)-begin, n, T, [&](int e, int t) {
-      write<S,V,LAST>(out, read<S,V,LAST>(x, b, begin+e, t0+t, C, HW), b, begin+e, t0+t, rows, HW);
-    });
+    each_pack<AHEAD<V,LAST>,V,LAST>(tid, min(end, C)-begin, n, T,
+      [&](int e, int t) { return read<S,V,LAST>(x, begin+e, t0+t, C, HW); },
+      [&](int e, int t, Pack<S,V> p) { write<S,V,LAST>(out, p, begin+e, t0+t, rows, HW); });
   }
 
-  EACH_THREAD(tid) each_pack<V,LAST>(tid, end-first, n, T, [&](int e, int t) {
-    const Pack<F32,V> zi = floats<V>(z + (pair[e] >> 16)*L + t), zj = floats<V>(z + (pair[e] & 0xffff)*L + t);
-    Pack<S,V> p;
-    #pragma unroll
-    for (int u = 0; u < V; ++u) p.v[u] = S::narrow(zi.v[u]*zj.v[u]*scale[e] + shift[e]);
-    write<S,V,LAST>(out, p, b, first+e, t0+t, rows, HW);
-  });
+  EACH_THREAD(tid) each_pack<2,V,LAST>(tid, end-first, n, T,
+    [&](int e, int t) {
+      const Pack<F32,V> zi = floats<V>(z + (pair[e] >> 16)*L + t), zj = floats<V>(z + (pair[e] & 0xffff)*L + t);
+      const float a = scale[e], c = shift[e];
+      Pack<S,V> p;
+      #pragma unroll
+      for (int u = 0; u < V; ++u) p.v[u] = S::narrow(zi.v[u]*zj.v[u]*a + c);
+      return p;
+    },
+    [&](int e, int t, Pack<S,V> p) { write<S,V,LAST>(out, p, first+e, t0+t, rows, HW); });
 }
 '''
 
-# %% ../nbs/09_kernel.ipynb #fb5fa76a
+# %% ../nbs/09_kernel.ipynb #a8838f77
 BACKWARD = r'''
 #define BACKWARD_PARAMS(Q) const Q* g, const Q* x, const long long* idx, const float* weight, const float* mean, const float* std, const float* phi, \
   Q* gx, float* gweight, float* gmean, float* gstd, float* gphi, \
@@ -250,24 +262,29 @@ template <class S, int V, bool LAST> DEVICE void backward(
     const typename S::bits* __restrict__ g, const typename S::bits* __restrict__ x, const long long* __restrict__ idx, const float* __restrict__ weight,
     const float* __restrict__ mean, const float* __restrict__ std, const float* __restrict__ phi, typename S::bits* __restrict__ gx,
     float* __restrict__ gweight, float* __restrict__ gmean, float* __restrict__ gstd, float* __restrict__ gphi,
-    int C, int K, long long HW, int T, int tiles, int norm, float eps) {
+    int C, int K, int HW, int T, int tiles, int norm, float eps) {
   const int P = row_start(K-1, K), rows = C+P, L = row_length<V>(T);
-  const long long b = BLOCK/tiles, t0 = (long long)(BLOCK%tiles)*T, block = BLOCK;
-  const int n = (int)min((long long)T, HW-t0);
+  const int b = BLOCK/tiles, t0 = BLOCK%tiles*T, n = min(T, HW-t0);
+  const long long block = BLOCK;
   float* z = (float*)shared, *gz = z + K*L;                   // (K, L) chosen channels, without weights, and their gradient
   typename S::bits* gp = (typename S::bits*)(gz + K*L);       // (P, L) gradient of the products, as it came
   float* to_i = (float*)shared + 2*K*L + (P*L*(int)sizeof(typename S::bits) + 3)/4, *to_j = to_i + P;  // (P,) what g_p z_j adds to gz_i, g_p z_i to gz_j
   int* head = (int*)(to_j + P), *next = head + C;             // (C,), (K,) the ranks at which a channel was chosen, as a linked list
   float* pull = (float*)(next + K);                           // (4, P) gradient of mu_i, mu_j, sigma_i, sigma_j, if wanted
-  idx += b*K; weight += weight ? b*K : 0; gweight += block*K; gmean += gmean ? block*K : 0; gstd += gstd ? block*K : 0; gphi += gphi ? block*P : 0;
+  g += (long long)b*rows*HW; x += (long long)b*C*HW; gx += (long long)b*C*HW; idx += (long long)b*K; weight += weight ? (long long)b*K : 0; gweight += block*K; gmean += gmean ? block*K : 0; gstd += gstd ? block*K : 0; gphi += gphi ? block*P : 0;
 
   EACH_THREAD(tid) {
-    each_pack<V,LAST>(tid, P, n, T, [&](int p, int t) { *(Pack<S,V>*)(gp + p*L + t) = read<S,V,LAST>(g, b, C+p, t0+t, rows, HW); });
-    each_pack<V,LAST>(tid, K, n, T, [&](int r, int t) {
-      const Pack<S,V> p = read<S,V,LAST>(x, b, idx[r], t0+t, C, HW);
-      #pragma unroll
-      for (int u = 0; u < V; ++u) z[r*L + t+u] = S::widen(p.v[u]);
-    });
+    each_pack<AHEAD<V,LAST>,V,LAST>(tid, P, n, T,
+      [&](int p, int t) { return read<S,V,LAST>(g, C+p, t0+t, rows, HW); },
+      [&](int p, int t, Pack<S,V> h) { *(Pack<S,V>*)(gp + p*L + t) = h; });
+    each_pack<AHEAD<V,LAST>,V,LAST>(tid, K, n, T,
+      [&](int r, int t) { return read<S,V,LAST>(x, idx[r], t0+t, C, HW); },
+      [&](int r, int t, Pack<S,V> p) {
+        Pack<F32,V> q;
+        #pragma unroll
+        for (int u = 0; u < V; ++u) q.v[u] = S::widen(p.v[u]);
+        floats<V>(z + r*L + t) = q;
+      });
     for (int c = tid; c < C; c += THREADS) {
       int first = -1;
       for (int r = K-1; r >= 0; --r) if (idx[r] == c) { next[r] = first; first = r; }
@@ -304,21 +321,20 @@ template <class S, int V, bool LAST> DEVICE void backward(
   EACH_THREAD(tid) for (int e = tid; e < K*(T/V); e += THREADS) {  // a thread owns a chosen channel at V pixels: sums over its column
     const int r = e/(T/V), t = e%(T/V)*V;
     if (t >= n) continue;
-    float sum[V];
+    Pack<F32,V> sum;
     #pragma unroll
-    for (int u = 0; u < V; ++u) sum[u] = 0;
+    for (int u = 0; u < V; ++u) sum.v[u] = 0;
     auto add = [&](int p, int j, float a) {
       const Pack<S,V> h = *(const Pack<S,V>*)(gp + p*L + t);
       const Pack<F32,V> zj = floats<V>(z + j*L + t);
       #pragma unroll
-      for (int u = 0; u < V; ++u) sum[u] += a*S::widen(h.v[u])*zj.v[u];
+      for (int u = 0; u < V; ++u) sum.v[u] += a*S::widen(h.v[u])*zj.v[u];
     };
     #pragma unroll 2
     for (int j = 0, p = r-1; j < r; p += K-2-j, ++j) add(p, j, to_j[p]);             // pairs (j, r)
     #pragma unroll 2
     for (int j = r+1, p = row_start(r, K); j < K; ++p, ++j) add(p, j, to_i[p]);       // pairs (r, j)
-    #pragma unroll
-    for (int u = 0; u < V; ++u) gz[r*L + t+u] = sum[u];
+    floats<V>(gz + r*L + t) = sum;
   }
 
   EACH_THREAD(tid) {
@@ -332,24 +348,30 @@ template <class S, int V, bool LAST> DEVICE void backward(
       gweight[r] = sum;
       if (!gmean) continue;
       float m = 0, s = 0;
+      #pragma unroll 1
       for (int j = 0; j < r; ++j)   { const int p = row_start(j, K) + r-j-1; m += pull[P+p]; s += pull[3*P+p]; }
+      #pragma unroll 1
       for (int j = r+1; j < K; ++j) { const int p = row_start(r, K) + j-r-1; m += pull[p];   s += pull[2*P+p]; }
       gmean[r] = m; gstd[r] = s;
     }
-    each_pack<V,LAST>(tid, C, n, T, [&](int c, int t) {
-      Pack<S,V> p = read<S,V,LAST>(g, b, c, t0+t, rows, HW);
-      if (head[c] >= 0) {
-        float sum[V];
-        #pragma unroll
-        for (int u = 0; u < V; ++u) sum[u] = S::widen(p.v[u]);
-        for (int r = head[c]; r >= 0; r = next[r])
+    each_pack<2,V,LAST>(tid, C, n, T,
+      [&](int c, int t) { return read<S,V,LAST>(g, c, t0+t, rows, HW); },
+      [&](int c, int t, Pack<S,V> p) {
+        if (head[c] >= 0) {
+          Pack<F32,V> sum;
           #pragma unroll
-          for (int u = 0; u < V; ++u) sum[u] += (weight ? weight[r] : 1.f)*gz[r*L + t+u];
-        #pragma unroll
-        for (int u = 0; u < V; ++u) p.v[u] = S::narrow(sum[u]);
-      }
-      write<S,V,LAST>(gx, p, b, c, t0+t, C, HW);
-    });
+          for (int u = 0; u < V; ++u) sum.v[u] = S::widen(p.v[u]);
+          for (int r = head[c]; r >= 0; r = next[r]) {
+            const Pack<F32,V> q = floats<V>(gz + r*L + t);
+            const float w = weight ? weight[r] : 1;
+            #pragma unroll
+            for (int u = 0; u < V; ++u) sum.v[u] += w*q.v[u];
+          }
+          #pragma unroll
+          for (int u = 0; u < V; ++u) p.v[u] = S::narrow(sum.v[u]);
+        }
+        write<S,V,LAST>(gx, p, c, t0+t, C, HW);
+      });
   }
 }
 '''
@@ -390,7 +412,7 @@ extern "C" __global__ void __launch_bounds__({THREADS_PER_BLOCK}, {BLOCKS_PER_MP
 #endif
 '''
 
-# %% ../nbs/09_kernel.ipynb #f8625219
+# %% ../nbs/09_kernel.ipynb #de696868
 class Device(NamedTuple):
     "What a plan must know of a GPU"
     multiprocessors:int=132       # that run blocks side by side
@@ -408,6 +430,7 @@ class Plan(NamedTuple):
     shared:int     # bytes of shared memory of a block
 
 BLOCKS_MAX = 2**31-1  # of a grid
+OFFSET_MAX = 2**32-1  # numbers of one image; all images together may be more
 
 def _width(pixels, itemsize, aligned):
     "Pixels that one access of at most 16 bytes may take"
@@ -434,7 +457,7 @@ def plan_forward(
     splits = max(min(-(-2*device.multiprocessors//max(batch*tiles, 1)), -(-rows//64)), -(-rows//2048))
     share = -(-rows//splits)
     shared = _round(4*k*_row_length(t, v) + 12*share, 16)
-    if shared > device.shared or batch*tiles*splits > BLOCKS_MAX: return None
+    if shared > device.shared or batch*tiles*splits > BLOCKS_MAX or rows*pixels > OFFSET_MAX: return None
     return Plan(f"forward_{dtype}_{v}{'_last'*last}", t, tiles, splits, batch*tiles*splits, THREADS_PER_BLOCK, shared)
 
 def plan_backward(
@@ -455,7 +478,7 @@ def plan_backward(
     tiles = max(-(-pixels//t), min(-(-2*device.multiprocessors//max(batch, 1)), -(-pixels//16)))
     t = _round(-(-pixels//tiles), v)
     tiles = -(-pixels//t)
-    if batch*tiles > BLOCKS_MAX: return None
+    if batch*tiles > BLOCKS_MAX or (chs+P)*pixels > OFFSET_MAX: return None
     return Plan(f"backward_{dtype}_{v}{'_last'*last}", t, tiles, 1, batch*tiles, THREADS_PER_BLOCK, shared(t))
 
 # %% ../nbs/09_kernel.ipynb #b34a1307
