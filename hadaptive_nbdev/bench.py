@@ -6,7 +6,7 @@
 __all__ = ['LAYOUTS', 'PARTS', 'rotate', 'summarise', 'stamp', 'Rows', 'ach_shapes', 'graphed', 'Expansion', 'bench_check',
            'bench_roofline', 'bench_modules', 'bench_networks', 'hadaptive_bench']
 
-# %% ../nbs/13_latency.ipynb #5a9a8fcf
+# %% ../nbs/13_latency.ipynb #ac4359e5
 import contextlib,functools,hashlib,os,platform,subprocess,sys,time
 from datetime import date
 from importlib.metadata import PackageNotFoundError,version
@@ -19,9 +19,10 @@ from torch import nn
 
 from . import __version__
 from .ach import ACH
-from .hadamard import n_pairs
+from .hadamard import n_pairs,pair_index
 from . import kernel
 from .models import MODELS
+from .sampling import select
 
 # %% ../nbs/13_latency.ipynb #182fc918
 def rotate(
@@ -120,7 +121,7 @@ def ach_shapes(
         with torch.no_grad(): net(torch.zeros(1, 3, size, size))
     return pd.DataFrame(rows).groupby(['model','chs','k','side'], sort=False).size().rename('count').reset_index()
 
-# %% ../nbs/13_latency.ipynb #36f2d0d5
+# %% ../nbs/13_latency.ipynb #5f867641
 def graphed(
     fn,           # works on fixed CUDA tensors
     repeats:int=1, # calls in the graph
@@ -150,6 +151,10 @@ class Expansion:
         if layout=='contiguous' and dtype in kernel.BITS and torch.device(device).type=='cuda': self._prepare_naive(dtype)
 
     def eager(self, x, mask): return self.ach._expand_in_steps(x, x, self.idx, mask)
+    def gather(self, x, mask):
+        z,(i,j) = select(x, self.idx, mask),pair_index(self.idx.shape[1], x.device)
+        return torch.cat([x, self.ach.norm(z.index_select(1, i)*z.index_select(1, j), self.ach.bn, self.idx)], 1)
+
     def ours(self, x, mask): return self.ach._expand(x, self.idx, mask)
 
     def _prepare_naive(self, dtype):
@@ -176,7 +181,7 @@ class Expansion:
 
     def ways(self, training, compiled=True):
         "name -> function, for all ways there are"
-        fns = dict(eager=self.call('eager', training))
+        fns = {way: self.call(way, training) for way in ('eager','gather')}
         if compiled: fns['compile'] = self.call(torch.compile(self.eager, dynamic=False), training)
         if hasattr(self, 'plan') and not training: fns['naive'] = self.call('naive', False)
         return fns | dict(ours=self.call('ours', training))

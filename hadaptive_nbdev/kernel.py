@@ -20,7 +20,7 @@ from .hadamard import memory_format,n_pairs,pair_index,pair_products
 from .norm import COVARIANCES,pair_moments
 from .sampling import select
 
-# %% ../nbs/09_kernel.ipynb #100ea425
+# %% ../nbs/09_kernel.ipynb #7bd32bc3
 def bytes_moved(
     chs:int,         # C, channels in
     k:int,           # channels multiplied in pairs
@@ -32,6 +32,7 @@ def bytes_moved(
     maps = dict(floor=chs + chs+P,                              # read the features, write features and products
                 eager=2*k + (k-1)+P+P + 2*P + 2*(chs+P),        # gather; products row by row; norm; concatenation
                 thread_per_element=chs+2*P + chs+P,             # every product reads both of its factors
+                row_of_triangle=chs+P+k-1 + chs+P,              # all pairs (i, j) of one i read z_i once
                 tile=chs+k + chs+P)                             # features once, and chosen channels once more into the tile
     return {name: n*pixels*itemsize for name,n in maps.items()}
 
