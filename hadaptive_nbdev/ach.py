@@ -39,7 +39,7 @@ def scorer_net(
     if scorer is None: return nn.Sequential(*pool)
     raise ValueError(f'scorer={scorer!r}: must be one of {", ".join(map(repr, SCORERS))}')
 
-# %% ../nbs/04_ach.ipynb #7436daf9
+# %% ../nbs/04_ach.ipynb #88a49015
 NORMS = *MOMENTS,'unnormalized','batch','dysoft',None
 FUSED_NORMS = *MOMENTS,None
 ORDERS = 'score','channel'
@@ -68,7 +68,7 @@ class ACH(nn.Module):
         tau:float=1.8,        # first temperature, see `Temperature`
         tau_min:float=.1,     # smallest temperature
         alpha:float=.01,      # relative step of the temperature
-        fused:bool=None,      # all after the BatchNorm as one operator (`expand`)? Needs a `norm` of `MOMENTS` or None. None: wherever its CUDA kernel can run
+        fused:bool=None,      # all after the BatchNorm as one operator (`expand`, without second derivatives)? Needs a `norm` of `MOMENTS` or None. None: on a GPU with CuPy
     ):
         super().__init__()
         if not 2 <= num_selected <= in_chs: raise ValueError(f'num_selected={num_selected}: must be from 2 to in_chs={in_chs}')

@@ -6,7 +6,7 @@
 __all__ = ['LAYOUTS', 'PARTS', 'rotate', 'summarise', 'stamp', 'Rows', 'ach_shapes', 'graphed', 'Expansion', 'bench_check',
            'bench_roofline', 'bench_modules', 'bench_networks', 'hadaptive_bench']
 
-# %% ../nbs/13_latency.ipynb #ac4359e5
+# %% ../nbs/13_latency.ipynb #e208b65c
 import contextlib,functools,hashlib,os,platform,subprocess,sys,time
 from datetime import date
 from importlib.metadata import PackageNotFoundError,version
@@ -22,6 +22,7 @@ from .ach import ACH
 from .hadamard import n_pairs,pair_index
 from . import kernel
 from .models import MODELS
+from .norm import channel_moments
 from .sampling import select
 
 # %% ../nbs/13_latency.ipynb #182fc918
@@ -68,19 +69,20 @@ def summarise(
     return pd.DataFrame(dict(median=times.median(), mean=times.mean(), q25=times.quantile(.25), q75=times.quantile(.75),
                              ratio=times.div(base, axis=0).median(), rounds=len(times))).rename_axis('variant')
 
-# %% ../nbs/13_latency.ipynb #77dd9a89
+# %% ../nbs/13_latency.ipynb #3eb9fd02
 def stamp(
     device:str='cpu', # where the work is done
 )->dict: # commit, command, device, versions, date
-    "What each row says of the circumstances"
+    "What each row says of the circumstances; the commit is git's, or `HADAPTIVE_COMMIT`"
     def ver(*names):
         for n in names:
             with contextlib.suppress(PackageNotFoundError): return version(n)
         return ''
     here = Path(__file__).parent if '__file__' in globals() else Path.cwd()
-    git = subprocess.run(['git','-C',str(here),'rev-parse','--short','HEAD'], capture_output=True, text=True)
+    commit = os.environ.get('HADAPTIVE_COMMIT', '')
+    with contextlib.suppress(OSError): commit = commit or subprocess.run(['git','-C',str(here),'rev-parse','--short','HEAD'], capture_output=True, text=True).stdout.strip()
     name = torch.cuda.get_device_name() if torch.device(device).type=='cuda' else f'{platform.machine()} CPU, {torch.get_num_threads()} threads'
-    return dict(date=date.today().isoformat(), commit=git.stdout.strip() or __version__, command=' '.join([Path(sys.argv[0]).name,*sys.argv[1:]]),
+    return dict(date=date.today().isoformat(), commit=commit or __version__, command=' '.join([Path(sys.argv[0]).name,*sys.argv[1:]]),
                 device=name, python=platform.python_version(), torch=torch.__version__, cupy=ver('cupy-cuda13x','cupy-cuda12x','cupy'))
 
 class Rows:
@@ -121,7 +123,7 @@ def ach_shapes(
         with torch.no_grad(): net(torch.zeros(1, 3, size, size))
     return pd.DataFrame(rows).groupby(['model','chs','k','side'], sort=False).size().rename('count').reset_index()
 
-# %% ../nbs/13_latency.ipynb #5f867641
+# %% ../nbs/13_latency.ipynb #a550212f
 def graphed(
     fn,           # works on fixed CUDA tensors
     repeats:int=1, # calls in the graph
@@ -135,7 +137,8 @@ def graphed(
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         for _ in range(repeats): fn()
-    return graph.replay
+    def replay(keep=fn): graph.replay()  # the graph does not keep alive what it reads
+    return replay
 
 LAYOUTS = dict(contiguous=torch.contiguous_format, channels_last=torch.channels_last)
 
@@ -148,7 +151,7 @@ class Expansion:
         self.ach = ACH(chs, k).to(device)
         self.mask = torch.zeros(batch, chs, device=device).scatter_(1, self.idx, 1.).to(self.x.dtype)
         self.g = torch.randn(batch, self.ach.out_chs, side, side, generator=gen, device=device).to(self.x.dtype).contiguous(memory_format=LAYOUTS[layout])
-        if layout=='contiguous' and dtype in kernel.BITS and torch.device(device).type=='cuda': self._prepare_naive(dtype)
+        self.has_naive = layout=='contiguous' and dtype in kernel.BITS and torch.device(device).type=='cuda'
 
     def eager(self, x, mask): return self.ach._expand_in_steps(x, x, self.idx, mask)
     def gather(self, x, mask):
@@ -157,17 +160,12 @@ class Expansion:
 
     def ours(self, x, mask): return self.ach._expand(x, self.idx, mask)
 
-    def _prepare_naive(self, dtype):
-        self.out = torch.empty_like(self.g)
-        per = -(-self.out[0].numel()//kernel.THREADS_PER_BLOCK)
-        self.plan = kernel.Plan(f'naive_{dtype}', 0, 0, 0, len(self.x)*per, kernel.THREADS_PER_BLOCK, 0)
-        std = self.ach.bn.running_var.sqrt()
-        self.args = (*map(kernel._ptr, (self.x,self.idx,None,self.ach.bn.running_mean,std,self.ach.norm.phi,self.out)), *self.x.shape[1:2], self.idx.shape[1], self.x[0,0].numel(), per, 1, 1e-5)
-        self.keep = std
-
     def naive(self, x, mask):
-        kernel.run_cuda(self.plan, self.args, self.x.device.index)
-        return self.out
+        out,(mean,std) = torch.empty_like(self.g),channel_moments(self.ach.bn, 'running')
+        per,(_,C,H,W) = -(-out[0].numel()//kernel.THREADS_PER_BLOCK),x.shape
+        plan = kernel.Plan(f'naive_{str(x.dtype)[6:]}', 0, 0, 0, len(x)*per, kernel.THREADS_PER_BLOCK, 0)
+        kernel.run_cuda(plan, (*map(kernel._ptr, (x,self.idx,None,mean,std,self.ach.norm.phi,out)), C, self.idx.shape[1], H*W, per, 1, 1e-5), x.device.index)
+        return out
 
     def call(self, way, training):
         "A function without arguments: inference, or forward and backward"
@@ -183,10 +181,20 @@ class Expansion:
         "name -> function, for all ways there are"
         fns = {way: self.call(way, training) for way in ('eager','gather')}
         if compiled: fns['compile'] = self.call(torch.compile(self.eager, dynamic=False), training)
-        if hasattr(self, 'plan') and not training: fns['naive'] = self.call('naive', False)
+        if self.has_naive and not training: fns['naive'] = self.call('naive', False)
         return fns | dict(ours=self.call('ours', training))
 
-# %% ../nbs/13_latency.ipynb #c8cfc148
+    def agree(self, fns):
+        "All ways must compute the same before they are timed"
+        def flat(f):
+            y = f()
+            return torch.cat([t.detach().double().flatten() for t in (y if isinstance(y, tuple) else (y,))])
+        want = flat(fns['ours'])
+        for name,f in fns.items():
+            off = (flat(f)-want).norm()/want.norm()
+            if not off < .02: raise RuntimeError(f'{name} differs from ours by {off:.1g}')
+
+# %% ../nbs/13_latency.ipynb #2510afde
 def _flush(rows, times, what, stamped, baseline='eager', **extra):
     rows.add([{**what, **r, **extra, **stamped} for r in summarise(times, baseline).reset_index().to_dict('records')])
 
@@ -200,14 +208,15 @@ def bench_check(b):
         for layout in LAYOUTS:
             what = dict(source=b.source, device=b.stamp['device'], dtype=dtype, layout=layout)
             if rows.done(**what) or b.late(): continue
-            worst,n,same = {},0,True
+            worst,n = {},0
             for case in cases:
                 if (case[0]['dtype'],case[0]['layout'])!=(dtype,layout): continue
                 (errors,first),(_,second) = (kernel.kernel_errors(run, case, 'cuda', plan_for) for _ in range(2))
-                same &= all(torch.equal(a, c) for a,c in zip(first, second))
-                worst = {k: max(v, worst.get(k, 0)) if v==v else float('nan') for k,v in errors.items()} | {k: v for k,v in worst.items() if k not in errors}
+                if not all(torch.equal(a, c) for a,c in zip(first, second)): raise AssertionError(f'not the same twice: {case[0]}')
+                kernel.assert_right(errors, case[0])
+                worst |= {k: max(v, worst.get(k, 0)) for k,v in errors.items()}
                 n += 1
-            rows.add([{**what, 'problems': n, 'same_twice': same, **{f'error_{k}': v for k,v in sorted(worst.items())}, **b.stamp}])
+            rows.add([{**what, 'problems': n, **{f'error_{k}': v for k,v in sorted(worst.items())}, **b.stamp}])
 
 def bench_roofline(b):
     "Bytes that must move over time, beside a copy"
@@ -233,17 +242,18 @@ def bench_roofline(b):
 
 def bench_modules(b):
     "Each ACH of our networks: PyTorch's operations, compiled, one thread per element, ours"
-    rows = Rows(b.out/'kernel_modules.csv', ['source','device','chs','k','side','batch','dtype','layout','training','graph'])
+    rows = Rows(b.out/'kernel_modules.csv', ['source','device','chs','k','side','batch','dtype','layout','training','compiled','graph'])
     shapes = ach_shapes().drop_duplicates(['chs','k','side'])
     for batch in (2,) if b.quick else (64,1,256):
         for r in shapes.head(1 if b.quick else len(shapes)).itertuples():
             for dtype,layout in (('float32','contiguous'),('bfloat16','channels_last')):
                 for training in (False,True):
-                    base = dict(source=b.source, device=b.stamp['device'], chs=r.chs, k=r.k, side=r.side, batch=batch, dtype=dtype, layout=layout, training=training)
+                    base = dict(source=b.source, device=b.stamp['device'], chs=r.chs, k=r.k, side=r.side, batch=batch, dtype=dtype, layout=layout, training=training, compiled=b.compile)
                     if rows.done(**base, graph=False) or b.late(): continue
                     torch._dynamo.reset()
                     e = Expansion(r.chs, r.k, r.side, batch, dtype, layout, b.device)
                     fns = e.ways(training, compiled=b.compile)
+                    e.agree(fns)
                     rounds,times = 5 if b.quick else 200,{}
                     if b.device!='cpu': times[True] = rotate({n: graphed(f, 10) for n,f in fns.items()}, rounds, 5, b.device, seconds=10)/10
                     times[False] = rotate(fns, rounds, 5, b.device, seconds=10)
@@ -294,21 +304,23 @@ def bench_networks(b):
             rows.add([{**what, 'size': side, 'dtype': 'bfloat16 autocast', **r, 'images_per_s': 1e3*batch/r['median'], 'peak_MiB': peak.get(r['variant']), **b.stamp}
                       for r in summarise(times, 'steps').reset_index().to_dict('records')])
 
-# %% ../nbs/13_latency.ipynb #7a6b4f4e
-PARTS = dict(check=bench_check, roofline=bench_roofline, modules=bench_modules, networks=bench_networks)
+# %% ../nbs/13_latency.ipynb #5d81336f
+PARTS = dict(check=bench_check, networks=bench_networks, roofline=bench_roofline, modules=bench_modules)
 
 class _Bench:
     "What the parts of a benchmark share"
     def __init__(self, device, out, quick, minutes, compile):
         self.device,self.out,self.quick,self.compile,self.stamp = device,Path(out),quick,compile,stamp(device)
-        self.source = hashlib.sha1(kernel.SOURCE.encode()).hexdigest()[:8]  # other text, other rows
+        text = Path(kernel.__file__).read_bytes()  # kernels, plans and launches: other text, other rows
+        self.source = 'quick' if quick else hashlib.sha1(text).hexdigest()[:8]
+        if device!='cpu' and kernel._runner(0) is None: raise RuntimeError('the kernel cannot be compiled here, see the warning above')
         self.stop = time.perf_counter() + 60*minutes if minutes else float('inf')
     def late(self): return time.perf_counter() > self.stop
 
 @call_parse
 def hadaptive_bench(
     what:str,            # what to time: kernel
-    parts:str='check,roofline,modules,networks', # parts of it, separated by commas
+    parts:str='check,networks,roofline,modules', # parts of it, separated by commas
     device:str='cuda',   # cuda or cpu; on a CPU the operator is PyTorch's operations, and timings say nothing of the kernel
     out:str='results',   # folder of the CSV files; what has its rows there is not measured again
     minutes:float=0.,    # start no measurement after so many minutes; 0: no limit
@@ -324,8 +336,8 @@ def hadaptive_bench(
         if device not in ('cuda','cpu'): raise ValueError(f'device={device!r}: must be cuda or cpu')
         if device=='cuda' and not torch.cuda.is_available(): raise ValueError("device='cuda': PyTorch sees no GPU; 'cpu' tries the command without one")
         if device=='cuda' and not kernel.HAS_CUPY: raise ValueError("device='cuda': CuPy is not installed, see the README")
-    except ValueError as e: raise SystemExit(f'hadaptive_bench: {e}') from None
-    b = _Bench(device, out, quick, minutes, not eager)
+        b = _Bench(device, out, quick, minutes, not eager)
+    except (ValueError,RuntimeError) as e: raise SystemExit(f'hadaptive_bench: {e}') from None
     for name in names:
         start = time.perf_counter()
         PARTS[name](b)
