@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['PRELUDE', 'TYPES', 'LAYOUT', 'PAIRS', 'NAIVE', 'FORWARD', 'BACKWARD', 'SOURCE', 'THREADS_PER_BLOCK', 'BLOCKS_PER_MP',
-           'BITS', 'KERNELS', 'BLOCKS_MAX', 'OFFSET_MAX', 'TOLERANCE', 'HAS_CUPY', 'bytes_moved', 'kernel_code',
-           'Device', 'Plan', 'plan_forward', 'plan_backward', 'compile_host', 'host_runner', 'run_forward',
-           'run_backward', 'kernel_case', 'kernel_errors', 'assert_right', 'kernel_resources', 'run_cuda',
-           'kernel_runs', 'expand']
+           'BITS', 'KERNELS', 'FORWARD_TILE', 'BLOCKS_MAX', 'OFFSET_MAX', 'TOLERANCE', 'HAS_CUPY', 'bytes_moved',
+           'kernel_code', 'Device', 'Plan', 'plan_forward', 'plan_backward', 'compile_host', 'host_runner',
+           'run_forward', 'run_backward', 'kernel_case', 'kernel_errors', 'assert_right', 'kernel_resources',
+           'run_cuda', 'kernel_runs', 'expand']
 
 # %% ../nbs/09_kernel.ipynb #2a756dd7
 import contextlib,ctypes,functools,importlib.util,re,subprocess,tempfile,warnings
@@ -414,7 +414,7 @@ extern "C" __global__ void __launch_bounds__({THREADS_PER_BLOCK}, {BLOCKS_PER_MP
 #endif
 '''
 
-# %% ../nbs/09_kernel.ipynb #148558a8
+# %% ../nbs/09_kernel.ipynb #aed7e5dc
 class Device(NamedTuple):
     "What a plan must know of a GPU"
     multiprocessors:int=132       # that run blocks side by side
@@ -431,6 +431,7 @@ class Plan(NamedTuple):
     threads:int    # in a block
     shared:int     # bytes of shared memory of a block
 
+FORWARD_TILE = 24*1024 # bytes of chosen channels in a tile, at most
 BLOCKS_MAX = 2**31-1  # of a grid
 OFFSET_MAX = 2**32-1  # numbers of one image; all images together may be more
 
@@ -449,12 +450,11 @@ def plan_forward(
     last:bool=False,      # channels_last?
     aligned:int=16,       # bytes, of which every tensor's address is a multiple
     device:Device=Device(),
-    tile_bytes:int=24*1024, # at most this much for the chosen channels of a tile
 )->Plan: # None if it does not fit the device
     "The forward kernel's launch"
     v = 4 if last else _width(pixels, 4 if dtype=='float32' else 2, aligned)
     rows = chs+n_pairs(k)
-    t = max(min(tile_bytes//(4*k)//v, THREADS_PER_BLOCK)*v, v)
+    t = max(min(FORWARD_TILE//(4*k)//v, THREADS_PER_BLOCK)*v, v)
     tiles = max(-(-pixels//t), 1)
     t = max(_round(-(-pixels//tiles), v), v)
     splits = max(min(-(-2*device.multiprocessors//max(batch*tiles, 1)), -(-rows//64)), -(-rows//2048))
@@ -512,9 +512,9 @@ def host_runner(
         getattr(lib, plan.kernel)(ctypes.c_longlong(plan.blocks), ctypes.c_int(plan.threads), ctypes.c_longlong(plan.shared), ctypes.c_int(backwards), *vals)
     return run
 
-# %% ../nbs/09_kernel.ipynb #ceadaee7
+# %% ../nbs/09_kernel.ipynb #f37fc2f0
 def _layout(x):
-    "x in one of the two layouts, whether it is channels_last, and what its addresses are multiples of"
+    "x in one of the two layouts, and whether that is channels_last"
     fmt = memory_format(x)
     x = x.contiguous(memory_format=fmt)
     return x,fmt==torch.channels_last
