@@ -62,7 +62,7 @@ def network(
     near = list(dict.fromkeys(get_close_matches(fn, _known(), 6, .5)))
     raise ValueError(f"name={name!r}: no such image classifier{' in timm or torchvision' if timm else ' (and timm is not installed)'}; near: {', '.join(near) or 'none'}; the paper's: {', '.join([*MODELS, *NETWORKS])}")
 
-# %% ../nbs/10_baselines.ipynb #e08db5c2
+# %% ../nbs/10_baselines.ipynb #47f56b33
 def cost_table(
     names=None,           # names for `network`; None for ours and the paper's (without timm's, if that is not installed)
     num_classes:int=100,  # outputs; the paper's cost columns are for 100
@@ -79,14 +79,14 @@ def cost_table(
 
 try:
     from fastcore.script import Param
-    _names = Param("networks: ours, the paper's, or any of torchvision and timm; none: all of ours and the paper's", str, opt=False, nargs='*', default=())
+    def _several(text, nargs='*'): return Param(text, str, opt=False, nargs=nargs, default=())
 except ImportError:  # fastcore 2
     from typing import Annotated
-    _names = Annotated[str, "networks: ours, the paper's, or any of torchvision and timm; none: all of ours and the paper's", dict(opt=False, nargs='*')]
+    def _several(text, nargs='*'): return Annotated[str, text, dict(opt=False, nargs=nargs)]
 
 @call_parse
 def hadaptive_cost(
-    names:_names=(),
+    names:_several("networks: ours, the paper's, or any of torchvision and timm; none: all of ours and the paper's")=(),
     classes:int=100, # outputs
     side:int=224,    # of the square RGB image, pixels
 ):

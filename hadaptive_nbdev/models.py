@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ARCHS', 'MODELS', 'HadaptiveNet', 'hadaptive_net_s', 'hadaptive_net_m', 'hadaptive_net_l', 'save_weights',
-           'load_weights']
+           'load_weights', 'load_model']
 
 # %% ../nbs/06_models.ipynb #b5b59ac9
 import json
@@ -150,7 +150,7 @@ def hadaptive_net_l(
 
 MODELS = {f.__name__: f for f in (hadaptive_net_s, hadaptive_net_m, hadaptive_net_l)}
 
-# %% ../nbs/06_models.ipynb #ded5884d
+# %% ../nbs/06_models.ipynb #dafa78b8
 def save_weights(
     model:nn.Module, # any network
     path,            # file to write, usually ending in .safetensors; replaced at once, never half written
@@ -166,16 +166,18 @@ def _loads(v):
     try: return json.loads(v)
     except json.JSONDecodeError: return v  # another writer's plain text
 
+def _read(path):
+    if not Path(path).is_file(): raise FileNotFoundError(f'path={str(path)!r}: no such file')
+    try:
+        with safe_open(path, 'pt') as f: return {k: f.get_tensor(k) for k in f.keys()},{k: _loads(v) for k,v in (f.metadata() or {}).items()}
+    except SafetensorError as e: raise ValueError(f'path={str(path)!r}: not a safetensors file ({e})') from None
+
 def load_weights(
     model:nn.Module, # the network the weights are for, changed in place
     path,            # safetensors file
 )->dict: # the file's metadata
     "Fill `model` from `path`; nothing is changed unless everything fits"
-    if not Path(path).is_file(): raise FileNotFoundError(f'path={str(path)!r}: no such file')
-    try:
-        with safe_open(path, 'pt') as f: state,meta = {k: f.get_tensor(k) for k in f.keys()},{k: _loads(v) for k,v in (f.metadata() or {}).items()}
-    except SafetensorError as e: raise ValueError(f'path={str(path)!r}: not a safetensors file ({e})') from None
-    own = model.state_dict()
+    (state,meta),own = _read(path),model.state_dict()
     if own.keys()!=state.keys():
         names = lambda a,b: ', '.join(sorted(a.keys()-b.keys())[:3]) or 'none'
         raise ValueError(f'path={str(path)!r}: weights of another network; missing: {names(own, state)}; unexpected: {names(state, own)}')
@@ -185,6 +187,17 @@ def load_weights(
             raise ValueError(f'path={str(path)!r}: {k} has shape {tuple(v.shape)}, the network {tuple(own[k].shape)}{hint}')
     model.load_state_dict(state)
     return meta
+
+def load_model(
+    path, # safetensors file with `arch` and `classes` in its metadata, as training writes it
+)->tuple[HadaptiveNet,dict]: # the network in evaluation mode; the file's metadata
+    "The network that a file of weights says it holds"
+    meta = _read(path)[1]
+    if meta.get('arch') not in MODELS or not isinstance(meta.get('classes'), list): raise ValueError(f'path={str(path)!r}: arch={meta.get("arch")!r}, classes={meta.get("classes")!r}: must be one of {", ".join(MODELS)}, and a list of names')
+    try: model = MODELS[meta['arch']](num_classes=len(meta['classes']), **meta.get('options', {}))
+    except TypeError as e: raise ValueError(f'path={str(path)!r}: options={meta["options"]!r}: {e}') from None
+    load_weights(model, path)
+    return model.eval(),meta
 
 # %% ../nbs/06_models.ipynb #8702acc6
 def _register(name):
