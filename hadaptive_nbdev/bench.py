@@ -7,8 +7,8 @@ __all__ = ['LAYOUTS', 'NEIGHBOURS', 'TABLE5', 'PARTS', 'rotate', 'summarise', 's
            'Expansion', 'bench_check', 'bench_roofline', 'bench_modules', 'bench_networks', 'onnx_runner', 'bench_onnx',
            'bench_eager', 'bench_compile', 'bench_graph', 'steps', 'operator_times', 'bench_steps', 'hadaptive_bench']
 
-# %% ../nbs/13_latency.ipynb #fd62840f
-import contextlib,functools,hashlib,json,os,platform,re,subprocess,sys,tempfile,time
+# %% ../nbs/13_latency.ipynb #5d9e2f51
+import contextlib,functools,hashlib,json,os,platform,random,re,subprocess,sys,tempfile,time
 from datetime import date
 from importlib.metadata import PackageNotFoundError,version
 from pathlib import Path
@@ -27,7 +27,7 @@ from .models import MODELS
 from .norm import channel_moments
 from .sampling import select
 
-# %% ../nbs/13_latency.ipynb #182fc918
+# %% ../nbs/13_latency.ipynb #7af430ad
 def rotate(
     fns:dict,           # name -> function without arguments
     n:int=500,          # rounds; each function runs once in each
@@ -41,8 +41,9 @@ def rotate(
     for _ in range(warmup):
         for name in names: fns[name]()
     start = time.perf_counter()
+    shuffle = random.Random(0)
     for i in range(n):
-        order = names[i%len(names):] + names[:i%len(names)]
+        order = shuffle.sample(names, len(names))
         times.append({name: timer(fns[name]) for name in order})
         if seconds and i>=4 and time.perf_counter()-start > seconds: break
     return pd.DataFrame(times)[names]
@@ -71,7 +72,7 @@ def summarise(
     return pd.DataFrame(dict(median=times.median(), mean=times.mean(), q25=times.quantile(.25), q75=times.quantile(.75),
                              ratio=times.div(base, axis=0).median(), rounds=len(times))).rename_axis('variant')
 
-# %% ../nbs/13_latency.ipynb #ba240084
+# %% ../nbs/13_latency.ipynb #981a8656
 def stamp(
     device:str='cpu', # where the work is done
 )->dict: # commit, command, device, versions, date
@@ -98,7 +99,7 @@ class Rows:
         keys:list, # columns that tell one measurement from another
     ):
         self.path,self.keys = Path(path),list(keys)
-        self.table = pd.read_csv(self.path, dtype={k: str for k in keys}) if self.path.exists() else pd.DataFrame(columns=self.keys)
+        self.table = pd.read_csv(self.path, dtype={k: str for k in keys}).fillna({k: '' for k in keys}) if self.path.exists() else pd.DataFrame(columns=self.keys)
 
     def done(self, **what):
         "Is there a row for this measurement?"
@@ -308,29 +309,24 @@ def bench_networks(b):
             times = rotate(fns, 3 if b.quick else 50, 3, b.device, seconds=20)
             _add(rows, b, {**what, 'size': side, 'dtype': 'bfloat16 autocast'}, times, 'steps', lambda r: dict(images_per_s=1e3*batch/r['median'], peak_MiB=peak.get(r['variant'])))
 
-# %% ../nbs/13_latency.ipynb #51069593
+# %% ../nbs/13_latency.ipynb #0b3e6577
 TABLE5 = ('mobilenetv3_s','shufflenetv2','hadaptive_net_s','mobilenetv4_s','starnet_s1','hadaptive_net_m','starnet_s2','mobilenetv3_l','starnet_s3','hadaptive_net_l','starnet_s4','mobilenetv4_m','mobilenetv4_l')
 
 def _forms(name): return ('','plain','fixed') if name in MODELS else ('',)
 def _label(name, form): return f'{name} {form}'.strip()
 
-def _network(b, name, form):
-    "A network of a form, as a module on the device"
-    from hadaptive_nbdev.export import fix_selection,inference_form
+def _network(b, name):
     torch.manual_seed(0)
-    net = network(name, num_classes=100).eval()
-    if form=='fixed': net,_ = fix_selection(net, torch.randn(2, 3, b.size, b.size), 0)
-    return net.to(b.device) if form=='plain' else inference_form(net).to(b.device)
+    return network(name, num_classes=100).eval()
 
-def _file(b, name, improve, fixed=False, dtype='float32'):
+def _file(b, name, improve, fixed=False, dtype='float32', written=False):
     "The ONNX file of a network, written once"
-    from hadaptive_nbdev.export import fix_selection,to_onnx
-    path = Path(b.folder.name)/f'{name}-{"-".join(improve)}-{fixed}-{dtype}.onnx'
+    from hadaptive_nbdev.export import as_written,fix_selection,to_onnx
+    path = Path(b.folder.name)/f'{name}-{"-".join(improve)}-{fixed}-{dtype}-{written}.onnx'
     if not path.exists():
-        torch.manual_seed(0)
-        net = network(name, num_classes=100).eval()
+        net = _network(b, name)
         if fixed: net,_ = fix_selection(net, torch.randn(2, 3, b.size, b.size), 0)
-        to_onnx(net, path, (3,b.size,b.size), improve=improve, dtype=dtype)
+        to_onnx(as_written(net) if written else net, path, (3,b.size,b.size), improve=improve, dtype=dtype)
     return path
 
 def onnx_runner(
@@ -349,6 +345,7 @@ def onnx_runner(
     provider = dict(cpu='CPUExecutionProvider', cuda='CUDAExecutionProvider')[device]
     if provider not in ort.get_available_providers(): raise ImportError(f'this ONNX Runtime has no {provider}')
     session = ort.InferenceSession(path, options, providers=[provider])
+    if session.get_providers()[0]!=provider: raise ImportError(f'ONNX Runtime has {provider} but cannot start it (CUDA or cuDNN missing, or of another version)')
     given = session.get_inputs()[0].name
     if device=='cpu':
         a = x.numpy()
@@ -361,17 +358,17 @@ def onnx_runner(
         bound.synchronize_outputs()
     return run,session
 
-def _time_all(b, target, fns, rounds, clock='cpu', **what):
+def _time_all(b, target, fns, rounds, clock='cpu', seconds=60, **what):
     "Rows of one target, the whole rotation or nothing"
     def more(r):
         name,_,form = r['variant'].partition(' ')
         return dict(network=name, form=form)
     base = 'mobilenetv3_s' if 'mobilenetv3_s' in fns else None
-    _add(_latency_rows(b), b, {**_what(b, target, **what)}, rotate(fns, 3 if b.quick else rounds, 1 if b.quick else 20, clock, seconds=b.seconds), base, more)
+    _add(_latency_rows(b), b, {**_what(b, target, **what)}, rotate(fns, 3 if b.quick else rounds, 1 if b.quick else 20, clock, seconds=seconds), base, more)
 
-def _latency_rows(b): return Rows(b.out/'latency.csv', ['source','device','networks','target','dtype','layout','batch','size','threads'])
+def _latency_rows(b): return Rows(b.out/'latency.csv', ['source','torch','onnxruntime','device','networks','target','dtype','layout','batch','size','threads'])
 def _what(b, target, dtype='float32', layout='contiguous', batch=1, threads=1):
-    return dict(source=b.source, device=b.stamp['device'], networks='table5' if b.names==TABLE5 else '+'.join(b.names), target=target, dtype=dtype, layout=layout, batch=batch, size=b.size, threads=threads)
+    return dict(source=b.source, torch=b.stamp['torch'], onnxruntime=b.stamp['onnxruntime'], device=b.stamp['device'], networks='table5' if b.names==TABLE5 else '+'.join(b.names), target=target, dtype=dtype, layout=layout, batch=batch, size=b.size, threads=threads)
 def _done(b, target, **what): return b.late() or _latency_rows(b).done(**_what(b, target, **what))
 
 def bench_onnx(b):
@@ -383,15 +380,15 @@ def bench_onnx(b):
         if _done(b, 'onnxruntime', **what): continue
         x = torch.randn(batch, 3, b.size, b.size)
         fns = {_label(n, f): onnx_runner(_file(b, n, () if f=='plain' else IMPROVEMENTS, f=='fixed', dtype), x, b.device, threads)[0] for n in b.names for f in _forms(n)}
-        _time_all(b, 'onnxruntime', fns, 500 if batch==1 else 50, **what)
+        _time_all(b, 'onnxruntime', fns, 500, seconds=None if (batch,threads)==(1,1) else 60, **what)
 
 def _torch_fns(b, x, layout, wrap):
     def call(net):
-        net = net.to(x.dtype, memory_format=LAYOUTS[layout])
+        net = net.to(b.device, x.dtype, memory_format=LAYOUTS[layout])
         def infer():
             with torch.no_grad(): return net(x)
         return wrap(infer, net)
-    return {_label(n, f): call(_network(b, n, f)) for n in b.names for f in _forms(n) if f!='fixed'}
+    return {n: call(_network(b, n)) for n in b.names}
 
 def _bench_torch(b, target, wrap, batches=(1,), layouts=('contiguous','channels_last')):
     for batch in batches:
@@ -416,7 +413,7 @@ def bench_compile(b):
         net.compile(dynamic=False)
         infer()
         return infer
-    _bench_torch(b, 'compile', wrap, layouts=('contiguous',))
+    with torch._dynamo.config.patch(recompile_limit=64): _bench_torch(b, 'compile', wrap, layouts=('contiguous',))
 
 def bench_graph(b):
     "A CUDA graph of the eager mode"
@@ -447,16 +444,17 @@ def bench_steps(b):
     ours,others = [n for n in b.names if n in MODELS],[n for n in b.names if n in ('mobilenetv3_s','mobilenetv4_s')]
     from hadaptive_nbdev.export import IMPROVEMENTS
     x = torch.randn(1, 3, b.size, b.size)
-    files = {n: _file(b, n, IMPROVEMENTS) for n in others} | {_label(n, l): _file(b, n, i) for n in ours for l,i in steps().items()} | {_label(n, 'fixed'): _file(b, n, IMPROVEMENTS, True) for n in ours}
-    if not _done(b, 'steps'): _time_all(b, 'steps', {l: onnx_runner(p, x)[0] for l,p in files.items()}, 500)
-    rows = Rows(b.out/'latency_profile.csv', ['source','device','network','form'])
+    files = {n: _file(b, n, IMPROVEMENTS) for n in others} | {_label(n, 'written'): _file(b, n, (), written=True) for n in ours} | {_label(n, l): _file(b, n, i) for n in ours for l,i in steps().items()} | {_label(n, 'fixed'): _file(b, n, IMPROVEMENTS, True) for n in ours}
+    if not files: return
+    if not _done(b, 'steps'): _time_all(b, 'steps', {l: onnx_runner(p, x)[0] for l,p in files.items()}, 500, seconds=None)
+    rows = Rows(b.out/'latency_profile.csv', ['source','torch','onnxruntime','device','network','form'])
     for label,path in files.items():
         name,_,form = label.partition(' ')
-        what = dict(source=b.source, device=b.stamp['device'], network=name, form=form or ('' if name in others else 'all'))
+        what = {k: v for k,v in _what(b, 'profile').items() if k in rows.keys} | dict(network=name, form=form)
         if b.late() or rows.done(**what): continue
         rows.add([{**what, 'size': b.size, **r, **b.stamp} for r in operator_times(path, x, 5 if b.quick else 300).reset_index().round(1).to_dict('records')])
 
-# %% ../nbs/13_latency.ipynb #a87e4e5b
+# %% ../nbs/13_latency.ipynb #fa44fbb1
 PARTS = dict(kernel=dict(check=bench_check, networks=bench_networks, roofline=bench_roofline, modules=bench_modules),
              latency=dict(onnx=bench_onnx, steps=bench_steps, eager=bench_eager, graph=bench_graph, compile=bench_compile))
 
@@ -464,8 +462,9 @@ class _Bench:
     "What the parts of a benchmark share"
     def __init__(self, what, device, out, quick, minutes, compile, names=TABLE5):
         self.device,self.out,self.quick,self.compile,self.names,self.stamp = device,Path(out),quick,compile,names,stamp(device)
-        self.size,self.seconds,self.folder = 64 if quick else 224,200,tempfile.TemporaryDirectory()
-        text = Path(kernel.__file__ if what=='kernel' else kernel.__file__.replace('kernel', 'export')).read_bytes()  # other text, other rows
+        self.size,self.folder = 64 if quick else 224,tempfile.TemporaryDirectory()
+        files = ('kernel',) if what=='kernel' else ('ach','blocks','models','baselines','export')  # other text, other rows
+        text = b''.join(Path(kernel.__file__).with_name(f'{f}.py').read_bytes() for f in files)
         self.source = 'quick' if quick else hashlib.sha1(text).hexdigest()[:8]
         if what=='kernel' and device!='cpu' and kernel._runner(0) is None: raise RuntimeError('the kernel cannot be compiled here, see the warning above')
         self.stop = time.perf_counter() + 60*minutes if minutes else float('inf')
@@ -494,8 +493,12 @@ def hadaptive_bench(
         if what=='kernel' and device=='cuda' and not kernel.HAS_CUPY: raise ValueError("device='cuda': CuPy is not installed, see the README")
         b = _Bench(what, device, out, quick, minutes, not eager, tuple(names) or TABLE5)
     except (ValueError,RuntimeError) as e: raise SystemExit(f'hadaptive_bench: {e}') from None
+    failed = []
     for name in chosen:
         start = time.perf_counter()
         try: PARTS[what][name](b)
-        except (ValueError,ImportError,OSError,AssertionError) as e: raise SystemExit(f'hadaptive_bench: {name}: {e}') from None
-        print(f'{name}: {time.perf_counter()-start:.0f} s' + (', out of time' if b.late() else ''), flush=True)
+        except (ValueError,ImportError,OSError,AssertionError,RuntimeError) as e:
+            print(f'hadaptive_bench: {name}: {e}', file=sys.stderr)
+            failed.append(name)
+        else: print(f'{name}: {time.perf_counter()-start:.0f} s' + (', out of time' if b.late() else ''), flush=True)
+    if failed: raise SystemExit(f'hadaptive_bench: {", ".join(failed)}: failed, see above')
