@@ -454,7 +454,7 @@ def bench_steps(b):
         if b.late() or rows.done(**what): continue
         rows.add([{**what, 'size': b.size, **r, **b.stamp} for r in operator_times(path, x, 5 if b.quick else 300).reset_index().round(1).to_dict('records')])
 
-# %% ../nbs/13_latency.ipynb #fa44fbb1
+# %% ../nbs/13_latency.ipynb #b2b1fcb5
 PARTS = dict(kernel=dict(check=bench_check, networks=bench_networks, roofline=bench_roofline, modules=bench_modules),
              latency=dict(onnx=bench_onnx, steps=bench_steps, eager=bench_eager, graph=bench_graph, compile=bench_compile))
 
@@ -498,7 +498,7 @@ def hadaptive_bench(
         start = time.perf_counter()
         try: PARTS[what][name](b)
         except (ValueError,ImportError,OSError,AssertionError,RuntimeError) as e:
-            print(f'hadaptive_bench: {name}: {e}', file=sys.stderr)
-            failed.append(name)
+            print(f'{name}: {e}', file=sys.stderr)  # the other parts may work
+            failed.append(f'{name}: {e}')
         else: print(f'{name}: {time.perf_counter()-start:.0f} s' + (', out of time' if b.late() else ''), flush=True)
-    if failed: raise SystemExit(f'hadaptive_bench: {", ".join(failed)}: failed, see above')
+    if failed: raise SystemExit('hadaptive_bench: ' + '; '.join(failed))

@@ -150,7 +150,7 @@ def hadaptive_net_l(
 
 MODELS = {f.__name__: f for f in (hadaptive_net_s, hadaptive_net_m, hadaptive_net_l)}
 
-# %% ../nbs/06_models.ipynb #dafa78b8
+# %% ../nbs/06_models.ipynb #28afdf34
 def save_weights(
     model:nn.Module, # any network
     path,            # file to write, usually ending in .safetensors; replaced at once, never half written
@@ -193,7 +193,7 @@ def load_model(
 )->tuple[HadaptiveNet,dict]: # the network in evaluation mode; the file's metadata
     "The network that a file of weights says it holds"
     meta = _read(path)[1]
-    if meta.get('arch') not in MODELS or not isinstance(meta.get('classes'), list): raise ValueError(f'path={str(path)!r}: arch={meta.get("arch")!r}, classes={meta.get("classes")!r}: must be one of {", ".join(MODELS)}, and a list of names')
+    if meta.get('arch') not in list(MODELS) or not isinstance(meta.get('classes'), list): raise ValueError(f'path={str(path)!r}: arch={meta.get("arch")!r}, classes={meta.get("classes")!r}: must be one of {", ".join(MODELS)}, and a list of names')
     try: model = MODELS[meta['arch']](num_classes=len(meta['classes']), **meta.get('options', {}))
     except TypeError as e: raise ValueError(f'path={str(path)!r}: options={meta["options"]!r}: {e}') from None
     load_weights(model, path)

@@ -37,7 +37,7 @@ def load_image(
     x = torch.from_numpy(np.array(im)).permute(2, 0, 1)/255
     return (x-torch.tensor(mean)[:,None,None])/torch.tensor(std)[:,None,None]
 
-# %% ../nbs/14_predict.ipynb #a6eb3d38
+# %% ../nbs/14_predict.ipynb #a4580418
 NEEDED = 'classes','size','mean','std'
 
 class Predictor:
@@ -53,6 +53,7 @@ class Predictor:
         meta,self.run = (_onnx if path.suffix=='.onnx' else _torch)(path, device)
         if missing := [k for k in NEEDED if k not in meta]: raise ValueError(f'{str(path)!r}: not made for prediction, its metadata lack {", ".join(missing)}')
         self.classes,self.mean,self.std,self.single = meta['classes'],meta['mean'],meta['std'],meta.get('single', False)
+        if isinstance(meta['size'], list) and meta['size'][0]!=3: raise ValueError(f"{str(path)!r}: takes images of {meta['size'][0]} channels, must be 3")
         self.size = meta['size'][1:] if isinstance(meta['size'], list) else [meta['size']]*2
 
     def __call__(self,
@@ -69,7 +70,7 @@ class Predictor:
     )->pd.DataFrame: # a row per image and class, by falling probability: image, rank from 1, class, probability
         "The likeliest classes of image files"
         if top<1: raise ValueError(f'top={top}: must be at least 1')
-        images,rows = list(images),[]
+        images,rows = [images] if isinstance(images, (str,Path)) else list(images),[]
         for i in range(0, len(images), bs):
             names = images[i:i+bs]
             best = self(torch.stack([load_image(f, self.size, self.mean, self.std) for f in names])).topk(min(top, len(self.classes)), 1)
@@ -83,6 +84,7 @@ def _onnx(path, device):
     if provider not in ort.get_available_providers(): raise ValueError(f"device='cuda': this ONNX Runtime has only {', '.join(ort.get_available_providers())}; install onnxruntime-gpu in its place")
     try: session = ort.InferenceSession(path, providers=[provider])
     except Exception as e: raise ValueError(f'{str(path)!r}: ONNX Runtime cannot load it ({str(e).splitlines()[0]})') from None
+    if session.get_providers()[0]!=provider: raise ValueError(f'device={device!r}: ONNX Runtime has {provider} but cannot start it (CUDA or cuDNN missing, or of another version)')
     meta = {}
     for k,v in session.get_modelmeta().custom_metadata_map.items():
         try: meta[k] = json.loads(v)
