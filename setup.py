@@ -15,7 +15,7 @@ setup(
     long_description=readme.read_text(encoding='utf-8') if readme.exists() else '',
     long_description_content_type='text/markdown',
     packages=find_packages(include=[cfg['lib_path'], cfg['lib_path']+'.*']), python_requires='>='+cfg['min_python'],
-    install_requires=cfg['requirements'].split(), extras_require={k: cfg[k+'_requirements'].split() for k in ('timm', 'cuda', 'onnx', 'onnx_gpu', 'dev')},
+    install_requires=cfg['requirements'].split(), extras_require={k: cfg[k+'_requirements'].split() for k in ('timm', 'cuda', 'onnx', 'onnx_gpu', 'multi', 'dev')},
     classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Developers', 'Intended Audience :: Science/Research',
                  'Natural Language :: English'] + [f'Programming Language :: Python :: 3.{v}' for v in range(10, 14)],
     entry_points=dict(console_scripts=cfg['console_scripts'].split(), nbdev=[f"{cfg['lib_path']}={cfg['lib_path']}._modidx:d"]),
