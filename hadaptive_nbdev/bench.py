@@ -5,10 +5,12 @@
 # %% auto #0
 __all__ = ['LAYOUTS', 'NEIGHBOURS', 'TABLE5', 'PARTS', 'rotate', 'summarise', 'stamp', 'Rows', 'ach_shapes', 'graphed',
            'Expansion', 'bench_check', 'bench_roofline', 'bench_modules', 'bench_networks', 'onnx_runner', 'bench_onnx',
-           'bench_eager', 'bench_compile', 'bench_graph', 'steps', 'operator_times', 'bench_steps', 'hadaptive_bench']
+           'bench_eager', 'bench_compile', 'bench_graph', 'steps', 'operator_times', 'bench_steps', 'bench_pipeline',
+           'bench_side', 'hadaptive_bench']
 
-# %% ../nbs/13_latency.ipynb #5d9e2f51
-import contextlib,functools,hashlib,json,os,platform,random,re,subprocess,sys,tempfile,time
+# %% ../nbs/13_latency.ipynb #d3f3ab83
+import contextlib,functools,hashlib,json,multiprocessing,os,platform,random,re,subprocess,sys,tempfile,time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from importlib.metadata import PackageNotFoundError,version
 from pathlib import Path
@@ -454,16 +456,76 @@ def bench_steps(b):
         if b.late() or rows.done(**what): continue
         rows.add([{**what, 'size': b.size, **r, **b.stamp} for r in operator_times(path, x, 5 if b.quick else 300).reset_index().round(1).to_dict('records')])
 
-# %% ../nbs/13_latency.ipynb #b2b1fcb5
+# %% ../nbs/13_latency.ipynb #7342942e
+def _trainer(device, name, batch, size, steps, ready=False):
+    "A function that trains a network on so many batches"
+    from fastai.callback.fp16 import AMPMode,MixedPrecision
+    from fastai.data.core import DataLoaders
+    from fastcore.basics import noop
+    from hadaptive_nbdev.loader import MemoryLoader,normalised,random_views
+    from hadaptive_nbdev.train import hadaptive_learner
+    torch.manual_seed(0)
+    images,labels = torch.randint(256, (batch*steps,3,size,size), dtype=torch.uint8, device=device),torch.randint(100, (batch*steps,), device=device)
+    train,valid = MemoryLoader(images, labels, batch, True, random_views),MemoryLoader(images[:1], labels[:1], 1)
+    if ready:
+        one = normalised(images[:batch]),labels[:batch]
+        train.create_batches,train.after_batch = lambda samps: (one for _ in range(steps)),noop
+    dls = DataLoaders(train, valid, device=device)
+    learn = hadaptive_learner(dls, network(name, num_classes=100), cbs=MixedPrecision(amp_mode=AMPMode.BF16) if device!='cpu' else None)
+    def epoch():
+        with learn.no_bar(), learn.no_logging(): learn.fit(1)
+        if device!='cpu': torch.cuda.synchronize()
+    return epoch
+
+def _training_cases(b):
+    size,batches,steps = (32,(8,),2) if b.quick else (64,(64,),4) if b.device=='cpu' else (128,(64,256),40)
+    for name in ('mobilenetv3_s','hadaptive_net_s')[:1 if b.quick else None]:
+        for batch in batches: yield dict(source=b.source, device=b.stamp['device'], model=name, batch=batch, size=size, steps=steps)
+
+def bench_pipeline(b):
+    "A step on views of images in memory, against one on a batch that is ready"
+    for what in _training_cases(b):
+        rows = Rows(b.out/'training_pipeline.csv', list(what))
+        if rows.done(**what) or b.late(): continue
+        fns = {v: _trainer(b.device, what['model'], what['batch'], what['size'], what['steps'], v=='ready') for v in ('ready','in memory')}
+        _add(rows, b, what, rotate(fns, 3 if b.quick else 30, 1, seconds=90), 'ready', lambda r: dict(images_per_s=1e3*what['batch']*what['steps']/r['median']))
+
+def _share_barrier(barrier, threads):
+    global _barrier
+    _barrier = barrier
+    torch.set_num_threads(threads)
+
+def _beside(args, seconds):
+    epoch,n = _trainer(*args),0
+    epoch()
+    _barrier.wait()
+    start = time.perf_counter()
+    while time.perf_counter()-start < seconds: epoch(); n += 1
+    return n*args[2]*args[4]/(time.perf_counter()-start)
+
+def bench_side(b):
+    "Several trainings side by side, each a process"
+    ctx = multiprocessing.get_context('spawn')
+    for what in _training_cases(b):
+        for n in (1,2) if b.device=='cpu' else (1,2,4,8,12):
+            rows = Rows(b.out/'training_side.csv', [*what,'processes'])
+            if rows.done(**what, processes=n) or b.late(): continue
+            with ProcessPoolExecutor(n, ctx, _share_barrier, (ctx.Barrier(n),max(torch.get_num_threads()//n, 1))) as pool:
+                jobs = [pool.submit(_beside, (b.device,what['model'],what['batch'],what['size'],what['steps']), 2 if b.quick else 15) for _ in range(n)]
+                rates = [j.result() for j in jobs]
+            rows.add([{**what, 'processes': n, 'images_per_s': sum(rates), 'slowest': min(rates), **b.stamp}])
+
+# %% ../nbs/13_latency.ipynb #4d23fc96
 PARTS = dict(kernel=dict(check=bench_check, networks=bench_networks, roofline=bench_roofline, modules=bench_modules),
-             latency=dict(onnx=bench_onnx, steps=bench_steps, eager=bench_eager, graph=bench_graph, compile=bench_compile))
+             latency=dict(onnx=bench_onnx, steps=bench_steps, eager=bench_eager, graph=bench_graph, compile=bench_compile),
+             training=dict(pipeline=bench_pipeline, side=bench_side))
 
 class _Bench:
     "What the parts of a benchmark share"
     def __init__(self, what, device, out, quick, minutes, compile, names=TABLE5):
         self.device,self.out,self.quick,self.compile,self.names,self.stamp = device,Path(out),quick,compile,names,stamp(device)
         self.size,self.folder = 64 if quick else 224,tempfile.TemporaryDirectory()
-        files = ('kernel',) if what=='kernel' else ('ach','blocks','models','baselines','export')  # other text, other rows
+        files = dict(kernel=('kernel',), latency=('ach','blocks','models','baselines','export'), training=('ach','blocks','models','baselines','loader','train'))[what]  # other text, other rows
         text = b''.join(Path(kernel.__file__).with_name(f'{f}.py').read_bytes() for f in files)
         self.source = 'quick' if quick else hashlib.sha1(text).hexdigest()[:8]
         if what=='kernel' and device!='cpu' and kernel._runner(0) is None: raise RuntimeError('the kernel cannot be compiled here, see the warning above')
@@ -472,20 +534,20 @@ class _Bench:
 
 @call_parse
 def hadaptive_bench(
-    what:str,            # what to time: kernel or latency
+    what:str,            # what to time: kernel, latency or training
     names:_several("latency: of which networks, of ours, the paper's, torchvision and timm; none: Table 5's")=(),
     parts:str='',        # parts of it, separated by commas; empty: all
-    device:str='',       # cuda or cpu; empty: cuda for the kernel, cpu for latency. The kernel on a CPU is PyTorch's operations, and its timings say nothing
+    device:str='',       # cuda or cpu; empty: cuda for the kernel, cpu for latency, what there is for training. The kernel on a CPU is PyTorch's operations, and its timings say nothing
     out:str='results',   # folder of the CSV files; what has its rows there is not measured again
     minutes:float=0.,    # start no measurement after so many minutes; 0: no limit
     quick:bool=False,    # a few small problems, to try the command
     eager:bool=False,    # leave torch.compile out
 ):
-    "Time the CUDA kernel against the alternatives, or networks on each runtime, one row per measurement"
+    "Time the CUDA kernel against the alternatives, networks on each runtime, or training, one row per measurement"
     try:
-        if what not in PARTS: raise ValueError(f'what={what!r}: must be kernel or latency')
+        if what not in PARTS: raise ValueError(f'what={what!r}: must be {", ".join(PARTS)}')
         chosen = [p for p in parts.split(',') if p] or [p for p in PARTS[what] if not (eager and p=='compile')]
-        device = device or dict(kernel='cuda', latency='cpu')[what]
+        device = device or dict(kernel='cuda', latency='cpu').get(what, 'cuda' if torch.cuda.is_available() else 'cpu')
         if bad := [p for p in chosen if p not in PARTS[what]]: raise ValueError(f'parts={bad[0]!r}: must be of {", ".join(PARTS[what])}')
         if minutes < 0: raise ValueError(f'minutes={minutes}: must be at least 0')
         if device not in ('cuda','cpu'): raise ValueError(f'device={device!r}: must be cuda or cpu')
