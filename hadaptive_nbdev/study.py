@@ -6,8 +6,8 @@
 __all__ = ['STUDIES', 'BUDGETS', 'LRS', 'build', 'plan', 'run_key', 'do_run', 'hadaptive_study', 'results', 'by_seed', 'summary',
            'verdict', 'judge', 'plot_claims']
 
-# %% ../nbs/18_study.ipynb #e465e9c8
-import hashlib,json,os,sys,time
+# %% ../nbs/18_study.ipynb #ee740580
+import hashlib,json,os,sys,threading,time
 from concurrent.futures import ProcessPoolExecutor,as_completed
 from functools import lru_cache
 from multiprocessing import get_context
@@ -144,7 +144,15 @@ def do_run(
     (folder/'checkpoint.pt').unlink(missing_ok=True)
     return row,table.round(5)
 
-# %% ../nbs/18_study.ipynb #baaca5fa
+# %% ../nbs/18_study.ipynb #f3d97b82
+def _begin(threads, parent):
+    "In each child: its share of the cores, and an end when the parent's comes"
+    torch.set_num_threads(threads)
+    def watch():
+        while os.getppid()==parent: time.sleep(.5)
+        os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
+
 def _runs(out): return Rows(Path(out)/'runs.csv', ['run'])
 
 @call_parse
@@ -172,7 +180,7 @@ def hadaptive_study(
         threads = max(torch.get_num_threads()//jobs, 1)
         about = dict(stamp(device), budget=budget, threads=threads if device=='cpu' else '')
         Path(out, 'epochs').mkdir(parents=True, exist_ok=True)
-        with ProcessPoolExecutor(jobs, get_context('spawn'), torch.set_num_threads, (threads,)) as pool:
+        with ProcessPoolExecutor(jobs, get_context('spawn'), _begin, (threads,os.getpid())) as pool:
             queue,running,failed = list(pending),{},[]
             while running or (queue and time.time()<stop):
                 while queue and len(running)<jobs and time.time()<stop:
