@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['random_affine', 'normalised', 'random_views', 'MemoryLoader', 'in_memory']
 
-# %% ../nbs/15_loader.ipynb #3fe643a5
-import hashlib,os
+# %% ../nbs/15_loader.ipynb #77b2f6d3
+import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -16,12 +17,14 @@ from fastai.data.load import DataLoader
 from fastai.torch_core import num_distrib,rank_distrib,to_detach
 from fastai.vision.core import imagenet_stats
 from fastcore.basics import noop
+from safetensors import SafetensorError
 from safetensors.torch import load_file,save_file
 from torch import Tensor
 
 from .data import SOURCES
+from .resume import write_whole
 
-# %% ../nbs/15_loader.ipynb #689f8913
+# %% ../nbs/15_loader.ipynb #1bb8827a
 def random_affine(
     n:int,               # images
     min_scale:float=.75, # smallest zoom s, 0 < s <= 1
@@ -37,14 +40,17 @@ def random_affine(
     m = torch.where(m<0, -1., 1.) if flip else torch.ones_like(m)
     return torch.stack([m*s*a.cos(), -s*a.sin(), (1-s)*tx, m*s*a.sin(), s*a.cos(), (1-s)*ty], 1).view(n, 2, 3)
 
+@lru_cache
+def _stats(device): return tuple(torch.tensor(v, device=device).view(1, 3, 1, 1) for v in imagenet_stats)
+
 def normalised(
     x:Tensor,          # (B, 3, H, W), uint8, or 0 to 255
-    gain:Tensor=1.,    # contrast about the middle, a number or (B,)
-    offset:Tensor=0.,  # brightness, in units of the whole range; a number or (B,)
+    gain=1.,           # contrast about the middle, a number or (B,)
+    offset=0.,         # brightness, in units of the whole range; a number or (B,)
 )->Tensor: # (B, 3, H, W), channels last
     "Bytes to what the networks take: ImageNet's mean and deviation, after contrast and brightness"
-    mean,std = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in imagenet_stats)
-    gain,offset = (torch.as_tensor(v, dtype=torch.float32, device=x.device).view(-1, 1, 1, 1) for v in (gain, offset))
+    mean,std = _stats(x.device)
+    gain,offset = (v.view(-1, 1, 1, 1) if isinstance(v, Tensor) else v for v in (gain, offset))
     x = x.float().contiguous(memory_format=torch.channels_last)
     return torch.addcmul((offset+(1-gain)/2-mean)/std, x, gain/(255*std))
 
@@ -59,7 +65,7 @@ def random_views(
     c,b = 2*lighting*torch.rand(2, len(x), device=x.device)-lighting
     return normalised(x, 1+c, b/2)
 
-# %% ../nbs/15_loader.ipynb #58cd2ee0
+# %% ../nbs/15_loader.ipynb #6e173581
 class MemoryLoader(DataLoader):
     "Batches of images that are on the device already"
     def __init__(self,
@@ -73,6 +79,7 @@ class MemoryLoader(DataLoader):
         if len(images)!=len(labels): raise ValueError(f'labels has {len(labels)} entries: must be one for each of {len(images)} images')
         self.images,self.labels,self.views = images,labels,views
         self.rank,self.world = rank_distrib(),max(num_distrib(), 1)
+        if train and len(images) < bs*self.world: raise ValueError(f'bs={bs}: {self.world} process{"es" if self.world>1 else ""} of {bs} images make more than the {len(images)} training images, which would leave no full batch')
         super().__init__(range(len(images)), bs=bs, shuffle=train, drop_last=train, device=images.device)
 
     def get_idxs(self):
@@ -89,7 +96,7 @@ class MemoryLoader(DataLoader):
     def new(self, bs=None, shuffle=None, **_): return type(self)(self.images, self.labels, bs or self.bs, self.shuffle if shuffle is None else shuffle, self.views)
     def to_detach(self, b, cpu=True, gather=True): return to_detach(b, cpu, gather=False)  # sums over processes are made once, at the end
 
-# %% ../nbs/15_loader.ipynb #19331b9a
+# %% ../nbs/15_loader.ipynb #3add5da2
 def _decoded(dl):
     parts = [(x.data.as_subclass(Tensor),y.as_subclass(Tensor)) for x,y in dl.new(shuffle=False, drop_last=False, after_batch=noop, bs=256)]
     return [torch.cat(t).cpu() for t in zip(*parts)] if parts else [torch.zeros(0, 3, 1, 1, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64)]
@@ -101,15 +108,15 @@ def _name(dls):
 
 def _bytes(dls, cache):
     path = Path(cache)/_name(dls) if cache else None
-    if path and path.exists(): return load_file(path)
+    if path and path.exists():
+        try: return load_file(path)
+        except SafetensorError: pass  # decode again
     test = dls.test_dl(dls.test_items, with_labels=True) if len(dls.test_items) else None
     parts = dict(train=_decoded(dls.train), valid=_decoded(dls.valid), **(dict(test=_decoded(test)) if test else {}))
     bytes_ = {f'{k}_{what}': t for k,both in parts.items() for what,t in zip(('images','labels'), both)}
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f'.{os.getpid()}')
-        save_file(bytes_, part)
-        part.replace(path)
+        write_whole(path, lambda p: save_file(bytes_, p))
     return bytes_
 
 # %% ../nbs/15_loader.ipynb #7baaea63

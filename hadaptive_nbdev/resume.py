@@ -44,7 +44,7 @@ def write_whole(
     with open(part, 'rb+') as f: os.fsync(f.fileno())
     return part.replace(path)
 
-# %% ../nbs/16_resume.ipynb #18606781
+# %% ../nbs/16_resume.ipynb #6f7d6945
 class Checkpoint(Callback):
     "Save after each epoch what the next one needs"
     order = 70  # after everything that records
@@ -61,6 +61,7 @@ class Checkpoint(Callback):
         differ = [f'{k}={self.settings.get(k)!r} now and {state["settings"].get(k)!r} then' for k in {**state['settings'],**self.settings} if self.settings.get(k)!=state['settings'].get(k)]
         if differ: raise ValueError(f'path={str(self.path)!r}: belongs to a run with other settings: {"; ".join(differ)}')
         self.learn.model.load_state_dict(state['model'])
+        self.learn.model.to(self.learn.dls.device)  # the optimiser's state goes where its parameters are
         self.learn.create_opt()
         self.learn.opt.load_state_dict(state['opt'])
         self.state = state

@@ -6,11 +6,11 @@
 __all__ = ['STUDIES', 'BUDGETS', 'LRS', 'build', 'plan', 'run_key', 'do_run', 'hadaptive_study', 'results', 'by_seed', 'summary',
            'verdict', 'judge', 'plot_claims']
 
-# %% ../nbs/18_study.ipynb #ee740580
+# %% ../nbs/18_study.ipynb #0a9afe72
 import hashlib,json,os,sys,threading,time
-from concurrent.futures import ProcessPoolExecutor,as_completed
+from concurrent.futures import BrokenExecutor,ProcessPoolExecutor,as_completed
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context,parent_process
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ from fastcore.script import call_parse
 from scipy import stats
 
 from .baselines import network
-from .bench import Rows,TABLE5,stamp
+from . import bench
+from .bench import Rows,TABLE5,file_lock,stamp
 from .complexity import cost
 from .data import get_dls
 from .implant import replace_blocks
@@ -86,14 +87,14 @@ def build(
     if arm['blocks']: replace_blocks(net, where, downsample=True, **arm['options'])
     return net
 
-# %% ../nbs/18_study.ipynb #4bf0d52d
+# %% ../nbs/18_study.ipynb #9493560f
 BUDGETS = dict(  # data: the set of which this project keeps rows
     smoke=dict(data='digits',            size=32,  limit=200,   epochs=1,   bs=32,  lr=3e-3, seeds=1, precision='float32'),
-    cpu=  dict(data='cifar10-jpeg',      size=64,  limit=10000, epochs=10,  bs=64,  lr=3e-3, seeds=3, precision='float32'),
+    cpu=  dict(data='cifar10-jpeg',      size=64,  limit=10000, epochs=10,  bs=64,  lr=1e-3, seeds=3, precision='float32'),
     gpu=  dict(data='tiny-imagenet-100', size=128, limit=None,  epochs=40,  bs=256, lr=3e-3, seeds=3, precision='bfloat16'),
     paper=dict(data='cifar100',          size=224, limit=None,  epochs=200, bs=64,  lr=1e-3, seeds=3, precision='float32'))
-LRS = 1e-3,3e-3,6e-3,12e-3
-STUDIES['lr'] = {f'{lr:g}': dict(_arm(None), lr=lr) for lr in LRS}  # one seed, before all others
+LRS = 5e-4,1e-3,3e-3,6e-3,12e-3
+STUDIES['lr'] = {f'{lr:g}': dict(_arm(None), lr=lr) for lr in LRS}  # one seed, before all others; no test images
 
 def plan(
     study:str,   # a name in `STUDIES`
@@ -115,41 +116,60 @@ def run_key(
     "What tells one run from another: the same for an arm that several studies share"
     return hashlib.sha1(json.dumps({**config, 'source': Path(config['source']).name}, sort_keys=True).encode()).hexdigest()[:10]
 
-# %% ../nbs/18_study.ipynb #d3dc8a98
+# %% ../nbs/18_study.ipynb #d224e78a
 @lru_cache(maxsize=2)
-def _images(source, size, bs, limit, valid_pct, cache): return in_memory(get_dls(source, size=size, bs=bs, limit=limit, valid_pct=valid_pct), cache=cache)
+def _images(source, size, bs, limit, valid_pct, cache, device=None): return in_memory(get_dls(source, size=size, bs=bs, limit=limit, valid_pct=valid_pct), cache=cache, device=device)
 
-# %% ../nbs/18_study.ipynb #b03b9efa
+def _images_of(c, work, **kwargs): return _images(c['source'], c['size'], c['bs'], c['limit'], c['valid_pct'], Path(work)/'images', **kwargs)
+
+def _code():
+    "Eight digits that tell one state of the code that trains from another"
+    names = 'ach','baselines','blocks','data','hadamard','implant','kernel','loader','models','norm','resume','sampling','train'
+    return hashlib.sha1(b''.join(Path(bench.__file__).with_name(f'{n}.py').read_bytes() for n in names)).hexdigest()[:8]
+
+def _do_run(c, folder, compile, test):
+    if not (folder/'row.json').exists():
+        dls = _images_of(c, folder.parent)
+        if compile: torch.compiler.reset()  # or a process gives up after some networks
+        set_seed(c['seed'], reproducible=True)
+        net = build(c, len(dls.vocab))
+        costs = cost(net, (3,dls.size,dls.size))
+        settings = {k: v for k,v in c.items() if k not in ('options','source')} | dict(compile=compile)
+        learn,results = train(dls, net, folder, c['epochs'], c['lr'], c['wd'], c['warmup'], c['seed'], c['precision'], compile, settings=settings, quiet=True, test=test)
+        log,table = learn.selection_recorder.log,learn.epochs
+        for col in ('tau','entropy'): table = table.join(log.pivot(index='epoch', columns='module', values=col).add_prefix(f'{col} ')) if len(log) else table
+        row = dict(run=folder.name, arch=c['arch'], blocks=c['blocks'], options=json.dumps(c['options'], sort_keys=True), source=Path(c['source']).name, classes=len(dls.vocab),
+            train_images=len(dls.train.images), valid_images=len(dls.valid.images), test_images=len(dls.test.images) if dls.test else 0,
+            **{k: c[k] for k in ('size','epochs','bs','lr','wd','warmup','seed','precision')}, compile=compile, params=costs.params, macs=costs.macs, **{k: round(results.get(k, np.nan), 5) for k in _METRICS},
+            threads=torch.get_num_threads(), code=_code(), **stamp(dls.device))
+        save_weights(learn.model, folder/'weights.safetensors', config=c, classes=[str(v) for v in dls.vocab], size=dls.size)
+        write_whole(folder/'table.csv', table.round(5).to_csv(index=False))
+        write_whole(folder/'row.json', json.dumps(row))
+    (folder/'checkpoint.pt').unlink(missing_ok=True)
+    return json.loads((folder/'row.json').read_text()),pd.read_csv(folder/'table.csv')
+
+_METRICS = [f'{split}_{k}' for split in ('valid','test') for k in ('loss','accuracy','top5')] + ['minutes']
+
+# %% ../nbs/18_study.ipynb #7b882c55
 def do_run(
     config:dict,       # an entry of `plan`
     work,              # folder for the checkpoint, the weights and the decoded images
     compile:bool=False, # `torch.compile` the network?
+    test:bool=True,    # read the test images at the end?
 )->tuple[dict,pd.DataFrame]: # the row; a row per epoch with losses, accuracies, temperatures and entropies of selection
     "Train one arm with one seed, or go on with it; nothing if it is done"
-    c,folder = config,Path(work)/run_key(config)
-    if (folder/'row.json').exists(): return json.loads((folder/'row.json').read_text()),pd.read_csv(folder/'table.csv')
-    dls = _images(c['source'], c['size'], c['bs'], c['limit'], c['valid_pct'], Path(work)/'images')
-    set_seed(c['seed'], reproducible=True)
-    net = build(c, len(dls.vocab))
-    costs = cost(net, (3,dls.size,dls.size))
-    learn,results = train(dls, net, folder, c['epochs'], c['lr'], c['wd'], c['warmup'], c['seed'], c['precision'], compile, settings={k: v for k,v in c.items() if k not in ('options','source')}, quiet=True)
-    log,table = learn.selection_recorder.log,learn.epochs
-    for col in ('tau','entropy'): table = table.join(log.pivot(index='epoch', columns='module', values=col).add_prefix(f'{col} ')) if len(log) else table
-    row = dict(run=folder.name, arch=c['arch'], blocks=c['blocks'], options=json.dumps(c['options'], sort_keys=True), source=Path(c['source']).name, classes=len(dls.vocab),
-        train_images=len(dls.train.images), valid_images=len(dls.valid.images), test_images=len(dls.test.images) if dls.test else 0,
-        **{k: c[k] for k in ('size','epochs','bs','lr','wd','warmup','seed','precision')}, params=costs.params, macs=costs.macs, **{k: round(v, 5) for k,v in results.items()})
-    save_weights(learn.model, folder/'weights.safetensors', config=c, classes=[str(v) for v in dls.vocab], size=dls.size)
-    write_whole(folder/'table.csv', table.round(5).to_csv(index=False))
-    write_whole(folder/'row.json', json.dumps(row))
-    (folder/'checkpoint.pt').unlink(missing_ok=True)
-    return row,table.round(5)
+    folder = Path(work)/run_key(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with file_lock(folder/'lock', wait=False): return _do_run(config, folder, compile, test)
+    except BlockingIOError: raise ValueError(f'work={str(work)!r}: another process trains run {folder.name}') from None
 
-# %% ../nbs/18_study.ipynb #f3d97b82
-def _begin(threads, parent):
+# %% ../nbs/18_study.ipynb #c39c7235
+def _begin(threads):
     "In each child: its share of the cores, and an end when the parent's comes"
     torch.set_num_threads(threads)
     def watch():
-        while os.getppid()==parent: time.sleep(.5)
+        parent_process().join()
         os._exit(1)
     threading.Thread(target=watch, daemon=True).start()
 
@@ -174,27 +194,26 @@ def hadaptive_study(
         pending = [c for c in todo if not rows.done(run=run_key(c))]
         print(f'{study}, {budget}: {len(todo)} runs, {len(todo)-len(pending)} done before', flush=True)
         if not pending: return
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        c = pending[0]
-        _images(c['source'], c['size'], c['bs'], c['limit'], c['valid_pct'], Path(work)/'images')  # decoded once, before the children start
+        _images_of(pending[0], work, device='cpu')  # decoded once, before the children start
+        _images.cache_clear()
         threads = max(torch.get_num_threads()//jobs, 1)
-        about = dict(stamp(device), budget=budget, threads=threads if device=='cpu' else '')
         Path(out, 'epochs').mkdir(parents=True, exist_ok=True)
-        with ProcessPoolExecutor(jobs, get_context('spawn'), _begin, (threads,os.getpid())) as pool:
+        with ProcessPoolExecutor(jobs, get_context('spawn'), _begin, (threads,)) as pool:
             queue,running,failed = list(pending),{},[]
             while running or (queue and time.time()<stop):
                 while queue and len(running)<jobs and time.time()<stop:
                     c = queue.pop(0)
-                    running[pool.submit(do_run, c, work, compile)] = c
+                    running[pool.submit(do_run, c, work, compile, study!='lr')] = c
                 f = next(as_completed(running))
                 c = running.pop(f)
                 try: row,table = f.result()
-                except (ValueError,RuntimeError,OSError) as e:
+                except BrokenExecutor: raise ValueError('a training was killed from outside (memory?); the same command goes on where it stopped') from None
+                except Exception as e:  # the other runs may work
                     failed.append(f'{c["arch"]} {c["options"]} seed {c["seed"]}: {e}')
                     print(failed[-1], file=sys.stderr, flush=True)
                     continue
                 table.to_csv(Path(out)/'epochs'/f'{row["run"]}.csv', index=False)
-                rows.add([{**row, **about}])
+                rows.add([{'budget': budget, **row}])
                 print(f'{len(todo)-len(queue)-len(running)}/{len(todo)}  {row["arch"]} {row["blocks"]} {row["options"]} seed {row["seed"]}: validation {100*row["valid_accuracy"]:.2f} %, {row["minutes"]:.1f} minutes', flush=True)
         if failed: raise ValueError(f'{len(failed)} runs failed, the first: {failed[0]}')
         if queue: print(f'{len(queue)} runs are left; the same command goes on with them')

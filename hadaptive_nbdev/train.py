@@ -6,7 +6,7 @@
 __all__ = ['PRECISIONS', 'warmup_cosine', 'adaptive_modules', 'TemperatureCallback', 'selection_entropy', 'SelectionRecorder',
            'top5', 'hadaptive_learner', 'plot_curves', 'epoch_table', 'EpochTable', 'train', 'hadaptive_train']
 
-# %% ../nbs/08_training.ipynb #c2f5c3af
+# %% ../nbs/08_training.ipynb #1c301988
 import json,sys,time
 from functools import partial
 from importlib.metadata import version
@@ -21,7 +21,7 @@ from fastai.learner import Callback,DataLoaders,Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy,top_k_accuracy
 from fastai.optimizer import OptimWrapper
-from fastai.torch_core import default_device,num_distrib,rank_distrib,set_seed
+from fastai.torch_core import num_distrib,rank_distrib,set_seed
 from fastcore.basics import noop,patch
 from fastcore.foundation import L
 from fastcore.xtras import ContextManagers
@@ -33,7 +33,7 @@ from .complexity import cost
 from .data import get_dls,get_test_dl
 from .loader import in_memory
 from .models import MODELS,load_weights,save_weights
-from .parallel import data_parallel,start_processes,sum_ranks,unwrapped
+from .parallel import data_parallel,in_turn,start_processes,sum_ranks,unwrapped
 from .resume import write_whole
 
 # %% ../nbs/08_training.ipynb #990cb5a5
@@ -181,7 +181,7 @@ class EpochTable(Callback):
 
 PRECISIONS = 'float32','bfloat16'
 
-# %% ../nbs/08_training.ipynb #5d87f349
+# %% ../nbs/08_training.ipynb #f6c138d6
 def train(
     dls:DataLoaders,  # from `in_memory` or `get_dls`
     arch,             # a name in `MODELS`, or a network
@@ -195,6 +195,7 @@ def train(
     compile:bool=False, # `torch.compile` the network?
     sync:bool=False,  # BatchNorm over all processes' images?
     quiet:bool=False, # no progress, no line per epoch?
+    test:bool=True,   # read the test images at the end, if there are any?
     settings:dict=None, # kept in the checkpoint, must be the same when training goes on
     **kwargs          # of the network, if `arch` is a name
 )->tuple[Learner,dict]: # valid_loss, valid_accuracy, valid_top5, the same of test if there are test images, minutes
@@ -209,12 +210,12 @@ def train(
         seconds = learn.fit_resumable(epochs, out/'checkpoint.pt', seed, settings, cbs=[ParamScheduler({'lr': warmup_cosine(lr, warmup)}), EpochTable(out/'epochs.csv')])
         learn.epochs = epoch_table(learn)
         run = {f'valid_{k.removeprefix("valid_")}': float(v) for k,v in learn.epochs.iloc[-1].items() if k in ('valid_loss','accuracy','top5')}
-        test = dls.test if hasattr(dls, 'test') else get_test_dl(dls) if len(dls.test_items) else None
-        if test is not None:
-            with learn.no_bar(): run['test_loss'],run['test_accuracy'],run['test_top5'] = map(float, learn.validate(dl=test))
+        dl = dls.test if hasattr(dls, 'test') else get_test_dl(dls) if len(dls.test_items) else None
+        if test and dl is not None:
+            with learn.no_bar(): run['test_loss'],run['test_accuracy'],run['test_top5'] = map(float, learn.validate(dl=dl))
     return learn,{**run, 'minutes': round(seconds/60, 2)}
 
-# %% ../nbs/08_training.ipynb #5bc6668a
+# %% ../nbs/08_training.ipynb #4b812c26
 def _sizes(dls):
     if hasattr(dls, 'test_items'): return len(dls.train_ds),len(dls.valid_ds),len(dls.test_items)
     return len(dls.train.images),len(dls.valid.images),len(dls.test.images) if dls.test else 0
@@ -227,8 +228,8 @@ def _report(run, out):
 def _finished(out, settings, restart):
     "The results in `out` if this run is done; an error if another one is"
     if restart and not rank_distrib():
-        for f in ('run.json','checkpoint.pt'): (out/f).unlink(missing_ok=True)
-    sum_ranks(torch.zeros(1, device=default_device()))  # the others wait for the first process
+        for f in ('run.json','checkpoint.pt','weights.safetensors','curves.png','epochs.csv'): (out/f).unlink(missing_ok=True)
+    in_turn(lambda: None)
     if not (out/'run.json').exists(): return None
     run = json.loads((out/'run.json').read_text())
     differ = [f'{k}={v!r} here and {run.get(k)!r} there' for k,v in settings.items() if v!=run.get(k)]
@@ -239,14 +240,15 @@ def _train(source, arch, epochs, bs, lr, wd, warmup, size, valid_pct, limit, see
     start_processes()
     world,first = max(num_distrib(), 1),not rank_distrib()
     if bs%world: raise ValueError(f'bs={bs}: must be a multiple of the {world} processes')
+    if sync and world==1: raise ValueError('sync: there is one process, whose BatchNorms need not be synchronised; see accelerate launch')
     out,say = Path(out or f'hadaptive_runs/{Path(source).name}'),print if first else noop
-    settings = dict(arch=arch, source=str(source), size=size, epochs=epochs, bs=bs, lr=lr, wd=wd, warmup=warmup, valid_pct=valid_pct, limit=limit, augment=augment, seed=seed, precision=precision, stream=stream, **model_kw)
+    settings = dict(arch=arch, source=str(source), size=size, epochs=epochs, bs=bs, lr=lr, wd=wd, warmup=warmup, valid_pct=valid_pct, limit=limit, augment=augment, seed=seed, precision=precision, stream=stream, sync=sync, broken=broken, compile=compile, **model_kw)
     if run := _finished(out, settings, restart):
         if first: _report(run, out); print('This run was done already; --restart trains it again')
         return
     set_seed(seed, reproducible=True)
-    dls = get_dls(source, size=size, bs=bs//world, valid_pct=valid_pct, limit=limit, seed=seed, augment=augment, broken=broken, num_workers=num_workers)
-    if not stream: dls = in_memory(dls, augment, cache or None)
+    load = lambda: get_dls(source, size=size, bs=bs//world, valid_pct=valid_pct, limit=limit, seed=seed, augment=augment, broken=broken, num_workers=num_workers)
+    dls = in_turn(lambda: load() if stream else in_memory(load(), augment, cache or None))
     if arch not in MODELS: raise ValueError(f'arch={arch!r}: must be one of {", ".join(MODELS)}')
     model = MODELS[arch](num_classes=len(dls.vocab), **model_kw)
     c,(n,valid,test) = cost(model, (3, dls.size, dls.size)),_sizes(dls)
@@ -265,7 +267,7 @@ def _train(source, arch, epochs, bs, lr, wd, warmup, size, valid_pct, limit, see
     (out/'checkpoint.pt').unlink(missing_ok=True)
     _report(run, out)
 
-# %% ../nbs/08_training.ipynb #b20bdeae
+# %% ../nbs/08_training.ipynb #2de0d4fc
 @call_parse
 def hadaptive_train(
     source:str='digits',   # digits, cifar10, cifar100, imagenette, or a folder in class-folder layout
@@ -290,7 +292,7 @@ def hadaptive_train(
     sync:bool=False,       # under accelerate: BatchNorm over all GPUs' images
     stream:bool=False,     # decode images anew each epoch, for sets that do not fit into memory
     cache:str='',          # folder to keep decoded images in; empty: decoded at each start
-    restart:bool=False,    # train from the beginning, whatever the folder holds
+    restart:bool=False,    # delete what the folder holds and train from the beginning
     broken:str='error',    # an unreadable image is an error, or is left out: error or skip
     workers:int=-1,        # processes that decode images; -1: chosen for the machine
     out:str='',            # folder to write; empty: hadaptive_runs/ and the source's name
