@@ -469,7 +469,7 @@ def bench_steps(b):
         if b.late() or rows.done(**what): continue
         rows.add([{**what, 'size': b.size, **r, **b.stamp} for r in operator_times(path, x, 5 if b.quick else 300).reset_index().round(1).to_dict('records')])
 
-# %% ../nbs/13_latency.ipynb #7342942e
+# %% ../nbs/13_latency.ipynb #e13d3ab8
 def _trainer(device, name, batch, size, steps, ready=False):
     "A function that trains a network on so many batches"
     from fastai.callback.fp16 import AMPMode,MixedPrecision
@@ -509,9 +509,11 @@ def _share_barrier(barrier, threads):
     torch.set_num_threads(threads)
 
 def _beside(args, seconds):
-    epoch,n = _trainer(*args),0
-    epoch()
-    _barrier.wait()
+    try:
+        epoch,n = _trainer(*args),0
+        epoch()
+    except Exception: _barrier.abort(); raise  # or the others wait for ever
+    _barrier.wait(timeout=600)
     start = time.perf_counter()
     while time.perf_counter()-start < seconds: epoch(); n += 1
     return n*args[2]*args[4]/(time.perf_counter()-start)
@@ -528,7 +530,7 @@ def bench_side(b):
                 rates = [j.result() for j in jobs]
             rows.add([{**what, 'processes': n, 'images_per_s': sum(rates), 'slowest': min(rates), **b.stamp}])
 
-# %% ../nbs/13_latency.ipynb #4d23fc96
+# %% ../nbs/13_latency.ipynb #2646a3e0
 PARTS = dict(kernel=dict(check=bench_check, networks=bench_networks, roofline=bench_roofline, modules=bench_modules),
              latency=dict(onnx=bench_onnx, steps=bench_steps, eager=bench_eager, graph=bench_graph, compile=bench_compile),
              training=dict(pipeline=bench_pipeline, side=bench_side))
@@ -538,7 +540,7 @@ class _Bench:
     def __init__(self, what, device, out, quick, minutes, compile, names=TABLE5):
         self.device,self.out,self.quick,self.compile,self.names,self.stamp = device,Path(out),quick,compile,names,stamp(device)
         self.size,self.folder = 64 if quick else 224,tempfile.TemporaryDirectory()
-        files = dict(kernel=('kernel',), latency=('ach','blocks','models','baselines','export'), training=('ach','blocks','models','baselines','loader','train'))[what]  # other text, other rows
+        files = dict(kernel=('kernel',), latency=('ach','blocks','models','baselines','export'), training=('ach','baselines','blocks','hadamard','kernel','loader','models','norm','sampling','train'))[what]  # other text, other rows
         text = b''.join(Path(kernel.__file__).with_name(f'{f}.py').read_bytes() for f in files)
         self.source = 'quick' if quick else hashlib.sha1(text).hexdigest()[:8]
         if what=='kernel' and device!='cpu' and kernel._runner(0) is None: raise RuntimeError('the kernel cannot be compiled here, see the warning above')

@@ -44,7 +44,7 @@ def write_whole(
     with open(part, 'rb+') as f: os.fsync(f.fileno())
     return part.replace(path)
 
-# %% ../nbs/16_resume.ipynb #6f7d6945
+# %% ../nbs/16_resume.ipynb #5bacb041
 class Checkpoint(Callback):
     "Save after each epoch what the next one needs"
     order = 70  # after everything that records
@@ -55,6 +55,8 @@ class Checkpoint(Callback):
 
     def load(self)->int: # the epoch to go on with, 0 if there is nothing to go on from
         "Fill the learner's network and optimiser"
+        if not rank_distrib():
+            for half in self.path.parent.glob(self.path.name+'.*.part'): half.unlink()  # of a killed process
         if not self.path.exists(): return 0
         try: state = torch.load(self.path, map_location='cpu', weights_only=True)
         except Exception as e: raise ValueError(f'path={str(self.path)!r}: not a checkpoint ({str(e).splitlines()[0]}); delete it to train from the beginning') from None

@@ -116,7 +116,7 @@ def run_key(
     "What tells one run from another: the same for an arm that several studies share"
     return hashlib.sha1(json.dumps({**config, 'source': Path(config['source']).name}, sort_keys=True).encode()).hexdigest()[:10]
 
-# %% ../nbs/18_study.ipynb #d224e78a
+# %% ../nbs/18_study.ipynb #02c67793
 @lru_cache(maxsize=2)
 def _images(source, size, bs, limit, valid_pct, cache, device=None): return in_memory(get_dls(source, size=size, bs=bs, limit=limit, valid_pct=valid_pct), cache=cache, device=device)
 
@@ -126,6 +126,8 @@ def _code():
     "Eight digits that tell one state of the code that trains from another"
     names = 'ach','baselines','blocks','data','hadamard','implant','kernel','loader','models','norm','resume','sampling','train'
     return hashlib.sha1(b''.join(Path(bench.__file__).with_name(f'{n}.py').read_bytes() for n in names)).hexdigest()[:8]
+
+_CODE = _code()  # of what is imported now
 
 def _do_run(c, folder, compile, test):
     if not (folder/'row.json').exists():
@@ -141,7 +143,7 @@ def _do_run(c, folder, compile, test):
         row = dict(run=folder.name, arch=c['arch'], blocks=c['blocks'], options=json.dumps(c['options'], sort_keys=True), source=Path(c['source']).name, classes=len(dls.vocab),
             train_images=len(dls.train.images), valid_images=len(dls.valid.images), test_images=len(dls.test.images) if dls.test else 0,
             **{k: c[k] for k in ('size','epochs','bs','lr','wd','warmup','seed','precision')}, compile=compile, params=costs.params, macs=costs.macs, **{k: round(results.get(k, np.nan), 5) for k in _METRICS},
-            threads=torch.get_num_threads(), code=_code(), **stamp(dls.device))
+            threads=torch.get_num_threads(), code=_CODE, **stamp(dls.device))
         save_weights(learn.model, folder/'weights.safetensors', config=c, classes=[str(v) for v in dls.vocab], size=dls.size)
         write_whole(folder/'table.csv', table.round(5).to_csv(index=False))
         write_whole(folder/'row.json', json.dumps(row))
@@ -219,7 +221,7 @@ def hadaptive_study(
         if queue: print(f'{len(queue)} runs are left; the same command goes on with them')
     except (ValueError,FileNotFoundError,ImportError) as e: raise SystemExit(f'hadaptive_study: {e}') from None
 
-# %% ../nbs/18_study.ipynb #b2044e53
+# %% ../nbs/18_study.ipynb #dd3da42e
 def results(
     study:str,        # a name in `STUDIES`
     budget:str,       # a name in `BUDGETS`
@@ -230,7 +232,8 @@ def results(
     path,names = Path(out)/'runs.csv',list(STUDIES[study])
     table = pd.read_csv(path, dtype=dict(run=str, blocks=str)).set_index('run', drop=False) if path.exists() else pd.DataFrame()
     runs = [(names[i%len(names)], run_key(c)) for i,c in enumerate(plan(study, budget, source, 10))]
-    return pd.DataFrame([dict(arm=a, **table.loc[k].to_dict()) for a,k in runs if k in table.index], columns=None if len(table) and any(k in table.index for _,k in runs) else ['arm','seed','test_accuracy'])
+    found = [dict(arm=a, **table.loc[k].to_dict()) for a,k in runs if k in table.index]
+    return pd.DataFrame(found) if found else pd.DataFrame(columns=['arm','seed','test_accuracy'])
 
 def by_seed(
     study:str,               # a name in `STUDIES`
