@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STUDIES', 'BUDGETS', 'LRS', 'build', 'plan', 'run_key', 'do_run', 'hadaptive_study', 'results', 'by_seed', 'summary',
-           'verdict', 'judge', 'plot_claims']
+           'verdict', 'judge', 'sees_blocks', 'plot_claims']
 
 # %% ../nbs/18_study.ipynb #0a9afe72
 import hashlib,json,os,sys,threading,time
@@ -31,12 +31,13 @@ from .models import MODELS,save_weights
 from .resume import write_whole
 from .train import train
 
-# %% ../nbs/18_study.ipynb #a5075a51
+# %% ../nbs/18_study.ipynb #2d43a848
 def _arm(paper, arch='mobilenetv3_s', blocks='', **options): return dict(paper=paper, arch=arch, blocks=blocks, options=options)
 def _ib(*numbers): return ','.join(f'features.{n+1}' for n in numbers)
 _LAST = _ib(9, 10)
+_V2 = dict(scorer='eca', tau=4., alpha=.005, tau_min=.01)
 
-# %% ../nbs/18_study.ipynb #73da9e75
+# %% ../nbs/18_study.ipynb #b401b9e8
 STUDIES = dict(  # study -> arm -> what it is; `paper`: top-1 in % on CIFAR-100
     table1={
         '(a) running moments': _arm(71.58, blocks=_LAST),
@@ -57,7 +58,8 @@ STUDIES = dict(  # study -> arm -> what it is; `paper`: top-1 in % on CIFAR-100
         'no pointwise':         _arm(68.41, blocks=_LAST, pointwise=False, norm=None),
         'no evaluation network':_arm(69.12, blocks=_LAST, scorer=None),
         'fixed selection':      _arm(70.86, blocks=_LAST, learnable=False),
-        'BatchNorm':            _arm(71.48, blocks=_LAST, norm='batch')},
+        'BatchNorm':            _arm(71.48, blocks=_LAST, norm='batch'),
+        'neither block':        _arm(None,  blocks=_LAST, skip=True)},  # ours: can this budget see the two blocks at all?
     table4={f'{name}, {when}': _arm(acc, name, blocks if when=='after' else '', **(more if when=='after' else {}))
         for name,accs,blocks,more in (
             ('mobilenetv3_s', (70.01,71.58), _LAST, {}),
@@ -68,12 +70,12 @@ STUDIES = dict(  # study -> arm -> what it is; `paper`: top-1 in % on CIFAR-100
     order={
         'by score':  _arm(None, blocks=_LAST),
         'by channel':_arm(None, blocks=_LAST, order='channel')},
-    dysoft={  # the paper's second version
-        'CrossHadaNorm':  _arm(73.40, 'hadaptive_net_s'),
-        'DySoft':         _arm(73.57, 'hadaptive_net_s', norm='dysoft'),
-        'BatchNorm':      _arm(64.39, 'hadaptive_net_s', norm='batch'),
-        'fixed selection':_arm(71.96, 'hadaptive_net_s', norm='dysoft', learnable=False)},
-    selected={f'{k} of 96': _arm(71.58 if k==32 else None, blocks=_LAST, **({} if k==32 else dict(num_selected=k))) for k in (8,16,24,32,40)},
+    dysoft={  # the paper's second version has another evaluation network and temperature, too
+        'version 1':                   _arm(73.40, 'hadaptive_net_s'),
+        'version 2':                   _arm(73.57, 'hadaptive_net_s', norm='dysoft', **_V2),
+        'version 2, BatchNorm':        _arm(64.39, 'hadaptive_net_s', norm='batch', **_V2),
+        'version 2, fixed selection':  _arm(71.96, 'hadaptive_net_s', norm='dysoft', learnable=False)},
+    selected={f'{k} of 96': _arm(71.58 if k==32 else None, blocks=_LAST, **({} if k==32 else dict(num_selected=k))) for k in (2,8,16,24,32,40)},
     baseline={'MobileNetV3-S as it is': _arm(70.01)})
 
 def build(
@@ -84,17 +86,19 @@ def build(
     if arm['arch'] in MODELS: return MODELS[arm['arch']](num_classes=num_classes, **arm['options'])
     net = network(arm['arch'], num_classes)
     where = int(arm['blocks']) if arm['blocks'].isdigit() else arm['blocks'].split(',')
-    if arm['blocks']: replace_blocks(net, where, downsample=True, **arm['options'])
+    if arm['options'].get('skip'):
+        for name in where: net.set_submodule(name, torch.nn.Identity())
+    elif arm['blocks']: replace_blocks(net, where, downsample=True, **arm['options'])
     return net
 
-# %% ../nbs/18_study.ipynb #9493560f
+# %% ../nbs/18_study.ipynb #f7cc856b
 BUDGETS = dict(  # data: the set of which this project keeps rows
     smoke=dict(data='digits',            size=32,  limit=200,   epochs=1,   bs=32,  lr=3e-3, seeds=1, precision='float32'),
     cpu=  dict(data='cifar10-jpeg',      size=64,  limit=10000, epochs=10,  bs=64,  lr=1e-3, seeds=3, precision='float32'),
     gpu=  dict(data='tiny-imagenet-100', size=128, limit=None,  epochs=40,  bs=256, lr=3e-3, seeds=3, precision='bfloat16'),
     paper=dict(data='cifar100',          size=224, limit=None,  epochs=200, bs=64,  lr=1e-3, seeds=3, precision='float32'))
 LRS = 5e-4,1e-3,3e-3,6e-3,12e-3
-STUDIES['lr'] = {f'{lr:g}': dict(_arm(None), lr=lr) for lr in LRS}  # one seed, before all others; no test images
+STUDIES['lr'] = {f'{lr:g}': dict(_arm(None), lr=lr, test=False) for lr in LRS}  # one seed, before all others; no test images
 
 def plan(
     study:str,   # a name in `STUDIES`
@@ -116,7 +120,7 @@ def run_key(
     "What tells one run from another: the same for an arm that several studies share"
     return hashlib.sha1(json.dumps({**config, 'source': Path(config['source']).name}, sort_keys=True).encode()).hexdigest()[:10]
 
-# %% ../nbs/18_study.ipynb #02c67793
+# %% ../nbs/18_study.ipynb #0af41e23
 @lru_cache(maxsize=2)
 def _images(source, size, bs, limit, valid_pct, cache, device=None): return in_memory(get_dls(source, size=size, bs=bs, limit=limit, valid_pct=valid_pct), cache=cache, device=device)
 
@@ -129,7 +133,7 @@ def _code():
 
 _CODE = _code()  # of what is imported now
 
-def _do_run(c, folder, compile, test):
+def _do_run(c, folder, compile):
     if not (folder/'row.json').exists():
         dls = _images_of(c, folder.parent)
         if compile: torch.compiler.reset()  # or a process gives up after some networks
@@ -137,7 +141,7 @@ def _do_run(c, folder, compile, test):
         net = build(c, len(dls.vocab))
         costs = cost(net, (3,dls.size,dls.size))
         settings = {k: v for k,v in c.items() if k not in ('options','source')} | dict(compile=compile)
-        learn,results = train(dls, net, folder, c['epochs'], c['lr'], c['wd'], c['warmup'], c['seed'], c['precision'], compile, settings=settings, quiet=True, test=test)
+        learn,results = train(dls, net, folder, c['epochs'], c['lr'], c['wd'], c['warmup'], c['seed'], c['precision'], compile, settings=settings, quiet=True, test=c.get('test', True))
         log,table = learn.selection_recorder.log,learn.epochs
         for col in ('tau','entropy'): table = table.join(log.pivot(index='epoch', columns='module', values=col).add_prefix(f'{col} ')) if len(log) else table
         row = dict(run=folder.name, arch=c['arch'], blocks=c['blocks'], options=json.dumps(c['options'], sort_keys=True), source=Path(c['source']).name, classes=len(dls.vocab),
@@ -152,21 +156,20 @@ def _do_run(c, folder, compile, test):
 
 _METRICS = [f'{split}_{k}' for split in ('valid','test') for k in ('loss','accuracy','top5')] + ['minutes']
 
-# %% ../nbs/18_study.ipynb #7b882c55
+# %% ../nbs/18_study.ipynb #fe0d1542
 def do_run(
     config:dict,       # an entry of `plan`
     work,              # folder for the checkpoint, the weights and the decoded images
     compile:bool=False, # `torch.compile` the network?
-    test:bool=True,    # read the test images at the end?
 )->tuple[dict,pd.DataFrame]: # the row; a row per epoch with losses, accuracies, temperatures and entropies of selection
     "Train one arm with one seed, or go on with it; nothing if it is done"
     folder = Path(work)/run_key(config)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with file_lock(folder/'lock', wait=False): return _do_run(config, folder, compile, test)
+        with file_lock(folder/'lock', wait=False): return _do_run(config, folder, compile)
     except BlockingIOError: raise ValueError(f'work={str(work)!r}: another process trains run {folder.name}') from None
 
-# %% ../nbs/18_study.ipynb #c39c7235
+# %% ../nbs/18_study.ipynb #5bad7bab
 def _begin(threads):
     "In each child: its share of the cores, and an end when the parent's comes"
     torch.set_num_threads(threads)
@@ -205,7 +208,7 @@ def hadaptive_study(
             while running or (queue and time.time()<stop):
                 while queue and len(running)<jobs and time.time()<stop:
                     c = queue.pop(0)
-                    running[pool.submit(do_run, c, work, compile, study!='lr')] = c
+                    running[pool.submit(do_run, c, work, compile)] = c
                 f = next(as_completed(running))
                 c = running.pop(f)
                 try: row,table = f.result()
@@ -221,7 +224,7 @@ def hadaptive_study(
         if queue: print(f'{len(queue)} runs are left; the same command goes on with them')
     except (ValueError,FileNotFoundError,ImportError) as e: raise SystemExit(f'hadaptive_study: {e}') from None
 
-# %% ../nbs/18_study.ipynb #dd3da42e
+# %% ../nbs/18_study.ipynb #79a9a73f
 def results(
     study:str,        # a name in `STUDIES`
     budget:str,       # a name in `BUDGETS`
@@ -257,16 +260,18 @@ def verdict(
     low:float,  # of the interval of our difference
     high:float, # its upper end
     paper:float=np.nan, # the paper's difference, > 0
+    sensitive:bool=True, # would an effect of that size have shown?
 )->str:
     "What the interval says of a claim"
     if np.isnan(low): return 'not yet tested'
-    return 'trend reproduced' if low>0 else 'not reproduced' if high<paper or high<0 else 'undecided'
+    return 'trend reproduced' if low>0 else 'not reproduced' if high<0 or (high<paper and sensitive) else 'undecided'
 
 def judge(
     study:str,               # a name in `STUDIES`
     runs:pd.DataFrame,       # from `results`
     claims:list,             # pairs of arms, the one said to be better first
     metric='test_accuracy',  # column, a share
+    sensitive:bool=True,     # see `sees_blocks`
 )->pd.DataFrame: # a row per claim: paper's and our difference, interval at 95 %, seeds, verdict
     "Paired differences, and what they say"
     wide,rows = by_seed(study, runs, metric),[]
@@ -274,8 +279,15 @@ def judge(
         d = (wide[better]-wide[worse]).dropna()
         half = stats.t.ppf(.975, len(d)-1)*d.std()/len(d)**.5 if len(d)>1 else np.nan
         paper = np.subtract(*[np.nan if (p := STUDIES[study][a]['paper']) is None else p for a in (better, worse)])
-        rows.append(dict(claim=f'{better} > {worse}', paper=paper, ours=d.mean(), low=d.mean()-half, high=d.mean()+half, n=len(d), verdict=verdict(d.mean()-half, d.mean()+half, paper)))
+        rows.append(dict(claim=f'{better} > {worse}', paper=paper, ours=d.mean(), low=d.mean()-half, high=d.mean()+half, n=len(d), verdict=verdict(d.mean()-half, d.mean()+half, paper, sensitive)))
     return pd.DataFrame(rows).set_index('claim')
+
+def sees_blocks(
+    budget:str,       # a name in `BUDGETS`
+    out='results',    # folder of runs.csv
+)->bool: # False as long as there are not two seeds
+    "Is MobileNetV3-S with the two blocks better than without? If not, the budget cannot say what is inside them"
+    return bool(judge('table3', results('table3', budget, out=out), [('all','neither block')]).low.iloc[0] > 0)
 
 def plot_claims(
     table:pd.DataFrame, # from `judge`
