@@ -37,7 +37,7 @@ def _ib(*numbers): return ','.join(f'features.{n+1}' for n in numbers)
 _LAST = _ib(9, 10)
 _V2 = dict(scorer='eca', tau=4., alpha=.005, tau_min=.01)
 
-# %% ../nbs/18_study.ipynb #b401b9e8
+# %% ../nbs/18_study.ipynb #473755a7
 STUDIES = dict(  # study -> arm -> what it is; `paper`: top-1 in % on CIFAR-100
     table1={
         '(a) running moments': _arm(71.58, blocks=_LAST),
@@ -75,6 +75,12 @@ STUDIES = dict(  # study -> arm -> what it is; `paper`: top-1 in % on CIFAR-100
         'version 2':                   _arm(73.57, 'hadaptive_net_s', norm='dysoft', **_V2),
         'version 2, BatchNorm':        _arm(64.39, 'hadaptive_net_s', norm='batch', **_V2),
         'version 2, fixed selection':  _arm(71.96, 'hadaptive_net_s', norm='dysoft', learnable=False)},
+    norms={  # Table 1's designs where six modules carry much of the network
+        '(a) running moments': _arm(None, 'hadaptive_net_s'),
+        '(b) unnormalised':    _arm(None, 'hadaptive_net_s', norm='unnormalized'),
+        '(c) BatchNorm':       _arm(None, 'hadaptive_net_s', norm='batch'),
+        '(d) affine moments':  _arm(None, 'hadaptive_net_s', norm='affine'),
+        '(d) with correlation':_arm(None, 'hadaptive_net_s', norm='affine', cov='correlation')},
     selected={f'{k} of 96': _arm(71.58 if k==32 else None, blocks=_LAST, **({} if k==32 else dict(num_selected=k))) for k in (2,8,16,24,32,40)},
     baseline={'MobileNetV3-S as it is': _arm(70.01)})
 
@@ -169,7 +175,7 @@ def do_run(
         with file_lock(folder/'lock', wait=False): return _do_run(config, folder, compile)
     except BlockingIOError: raise ValueError(f'work={str(work)!r}: another process trains run {folder.name}') from None
 
-# %% ../nbs/18_study.ipynb #5bad7bab
+# %% ../nbs/18_study.ipynb #970bcebd
 def _begin(threads):
     "In each child: its share of the cores, and an end when the parent's comes"
     torch.set_num_threads(threads)
@@ -182,7 +188,7 @@ def _runs(out): return Rows(Path(out)/'runs.csv', ['run'])
 
 @call_parse
 def hadaptive_study(
-    study:str,            # table1 to table5, order, dysoft, selected, baseline or lr
+    study:str,            # table1 to table5, norms, order, dysoft, selected, baseline or lr
     budget:str='cpu',     # smoke, cpu, gpu or paper
     source:str='',        # images: digits, cifar10, cifar100, imagenette or a folder; empty: the budget's, a folder of that name or a set that is downloaded
     seeds:int=0,          # seeds of each arm; 0: the budget's
