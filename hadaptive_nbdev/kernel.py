@@ -724,11 +724,13 @@ def _expand_backward_fake(g, x, idx, weight, mean, std, phi, eps, cov, moments):
     return gx,*(x.new_empty(s, dtype=_wide(x)) for s in (idx.shape, (n,), (n,), (0,) if phi is None else phi.shape))
 
 # %% ../nbs/09_kernel.ipynb #a9246f00
-@torch.library.custom_op('hadaptive::expand', mutates_args=())
+_space = 'chapter' if __name__=='__main__' else 'hadaptive'  # registered again here, it would take the package's place under its users' feet
+
+@torch.library.custom_op(f'{_space}::expand', mutates_args=())
 def _expand(x:Tensor, idx:Tensor, weight:Optional[Tensor], mean:Optional[Tensor], std:Optional[Tensor], phi:Optional[Tensor], eps:float, cov:str)->Tensor:
     return _expand_torch(x, idx, weight, mean, std, phi, eps, cov)
 
-@torch.library.custom_op('hadaptive::expand_backward', mutates_args=())
+@torch.library.custom_op(f'{_space}::expand_backward', mutates_args=())
 def _expand_backward(g:Tensor, x:Tensor, idx:Tensor, weight:Optional[Tensor], mean:Optional[Tensor], std:Optional[Tensor], phi:Optional[Tensor],
                      eps:float, cov:str, moments:bool)->tuple[Tensor,Tensor,Tensor,Tensor,Tensor]:
     return _expand_backward_torch(g, x, idx, weight, mean, std, phi, eps, cov, moments)
