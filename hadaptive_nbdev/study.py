@@ -147,7 +147,7 @@ def _do_run(c, folder, compile):
         net = build(c, len(dls.vocab))
         costs = cost(net, (3,dls.size,dls.size))
         settings = {k: v for k,v in c.items() if k not in ('options','source')} | dict(compile=compile)
-        learn,results = train(dls, net, folder, c['epochs'], c['lr'], c['wd'], c['warmup'], c['seed'], c['precision'], compile, settings=settings, quiet=True, test=c.get('test', True))
+        learn,results = train(dls, net, folder, c['epochs'], lr=c['lr'], wd=c['wd'], warmup=c['warmup'], seed=c['seed'], precision=c['precision'], compile=compile, settings=settings, quiet=True, test=c.get('test', True))
         log,table = learn.selection_recorder.log,learn.epochs
         for col in ('tau','entropy'): table = table.join(log.pivot(index='epoch', columns='module', values=col).add_prefix(f'{col} ')) if len(log) else table
         row = dict(run=folder.name, arch=c['arch'], blocks=c['blocks'], options=json.dumps(c['options'], sort_keys=True), source=Path(c['source']).name, classes=len(dls.vocab),
@@ -223,7 +223,7 @@ def hadaptive_study(
                     failed.append(f'{c["arch"]} {c["options"]} seed {c["seed"]}: {e}')
                     print(failed[-1], file=sys.stderr, flush=True)
                     continue
-                table.to_csv(Path(out)/'epochs'/f'{row["run"]}.csv', index=False)
+                write_whole(Path(out)/'epochs'/f'{row["run"]}.csv', table.to_csv(index=False))
                 rows.add([{'budget': budget, **row}])
                 print(f'{len(todo)-len(queue)-len(running)}/{len(todo)}  {row["arch"]} {row["blocks"]} {row["options"]} seed {row["seed"]}: validation {100*row["valid_accuracy"]:.2f} %, {row["minutes"]:.1f} minutes', flush=True)
         if failed: raise ValueError(f'{len(failed)} runs failed, the first: {failed[0]}')

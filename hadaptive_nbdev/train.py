@@ -181,12 +181,13 @@ class EpochTable(Callback):
 
 PRECISIONS = 'float32','bfloat16'
 
-# %% ../nbs/08_training.ipynb #f6c138d6
+# %% ../nbs/08_training.ipynb #7b067526
 def train(
     dls:DataLoaders,  # from `in_memory` or `get_dls`
     arch,             # a name in `MODELS`, or a network
     out,              # folder for the checkpoint and epochs.csv
     epochs:int,       # passes over the training images
+    *,
     lr:float=1e-3,    # largest learning rate
     wd:float=1e-4,    # weight decay
     warmup:float=.1,  # share of the training that warms up
@@ -215,7 +216,7 @@ def train(
             with learn.no_bar(): run['test_loss'],run['test_accuracy'],run['test_top5'] = map(float, learn.validate(dl=dl))
     return learn,{**run, 'minutes': round(seconds/60, 2)}
 
-# %% ../nbs/08_training.ipynb #4b812c26
+# %% ../nbs/08_training.ipynb #d6711d25
 def _sizes(dls):
     if hasattr(dls, 'test_items'): return len(dls.train_ds),len(dls.valid_ds),len(dls.test_items)
     return len(dls.train.images),len(dls.valid.images),len(dls.test.images) if dls.test else 0
@@ -246,16 +247,16 @@ def _train(source, arch, epochs, bs, lr, wd, warmup, size, valid_pct, limit, see
     if run := _finished(out, settings, restart):
         if first: _report(run, out); print('This run was done already; --restart trains it again')
         return
+    if arch not in MODELS: raise ValueError(f'arch={arch!r}: must be one of {", ".join(MODELS)}')
     set_seed(seed, reproducible=True)
     load = lambda: get_dls(source, size=size, bs=bs//world, valid_pct=valid_pct, limit=limit, seed=seed, augment=augment, broken=broken, num_workers=num_workers)
     dls = in_turn(lambda: load() if stream else in_memory(load(), augment, cache or None))
-    if arch not in MODELS: raise ValueError(f'arch={arch!r}: must be one of {", ".join(MODELS)}')
     model = MODELS[arch](num_classes=len(dls.vocab), **model_kw)
     c,(n,valid,test) = cost(model, (3, dls.size, dls.size)),_sizes(dls)
     say(f'{arch}: {c.params/1e6:.2f} M parameters, {c.macs/1e6:.1f} M MACs at {dls.size}×{dls.size}; {source}: {n} training, {valid} validation, '
         f'{test} test images, {len(dls.vocab)} classes; seed {seed}, {dls.device}' + (f', {world} processes' if world>1 else ''), flush=True)
     if (out/'checkpoint.pt').exists(): say(f'going on from {out}/checkpoint.pt', flush=True)
-    learn,results = train(dls, model, out, epochs, lr, wd, warmup, seed, precision, compile, sync, settings)
+    learn,results = train(dls, model, out, epochs, lr=lr, wd=wd, warmup=warmup, seed=seed, precision=precision, compile=compile, sync=sync, settings=settings)
     if not first: return
     run = dict(date=time.strftime('%Y-%m-%d'), **settings, train_images=n, valid_images=valid, test_images=test, parameters=c.params, macs=c.macs, **results, device=str(dls.device), processes=world,
                versions={m: version(m) for m in ('torch','torchvision','fastai','fastcore')})
