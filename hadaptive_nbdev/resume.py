@@ -44,7 +44,7 @@ def write_whole(
     with open(part, 'rb+') as f: os.fsync(f.fileno())
     return part.replace(path)
 
-# %% ../nbs/16_resume.ipynb #5bacb041
+# %% ../nbs/16_resume.ipynb #d5c4cdf3
 class Checkpoint(Callback):
     "Save after each epoch what the next one needs"
     order = 70  # after everything that records
@@ -73,6 +73,9 @@ class Checkpoint(Callback):
         self.start,self.before = time.time(),0.
         if self.state is None: return
         self.before,smooth = self.state['seconds'],self.recorder.smooth_loss
+        if bar := getattr(getattr(self.learn, 'progress', None), 'mbar', None):  # begins at 0 and estimates from its start
+            bar.update(0)
+            bar.main_bar.start_t -= self.before
         smooth.val,smooth.count = torch.tensor(self.state['smooth'][0]),self.state['smooth'][1]
         self.recorder.values = [L(v) for v in self.state['values']]
         for cb in self.learn.cbs.filter(lambda c: c.name in self.state['records']):
