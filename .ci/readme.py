@@ -10,7 +10,7 @@ nb = nbformat.read(root/'nbs/index.ipynb', 4)
 nb.metadata.language_info = dict(name='python')
 nb.cells = [c for c in nb.cells if not c.source.startswith('#| hide\n')]
 for c in nb.cells:
-    if c.source.startswith('#| hide_input\n'): c.metadata.transient = dict(remove_source=True)
+    if c.source.startswith('#| echo: false\n'): c.metadata.transient = dict(remove_source=True)
 for c in nb.cells:  # a table is plain HTML for README's readers, without nbconvert's style sheet
     for o in c.get('outputs', []):
         if 'text/html' in o.get('data', {}): o.data['text/html'] = re.sub(r'<style.*?</style>\n?', '', o.data['text/html'], flags=re.S)

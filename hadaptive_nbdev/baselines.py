@@ -18,6 +18,7 @@ from torchvision.ops import SqueezeExcitation
 try: import timm
 except ImportError: timm = None  # optional
 
+from . import __version__
 from .complexity import cost
 from .models import MODELS
 
@@ -77,18 +78,22 @@ def cost_table(
     rows = {n: one(n) for n in names}
     return pd.DataFrame({n: {'parameters': c.params, 'MACs': c.macs, 'FLOPs': c.flops, "FLOPs, paper's convention": c.paper_flops} for n,c in rows.items()}).T/1e6
 
+_RELEASE = f'hadaptive_nbdev {__version__}'
 try:
     from fastcore.script import Param
     def _several(text, nargs='*'): return Param(text, str, opt=False, nargs=nargs, default=())
+    _version = Param('print the version and exit', action='version')
 except ImportError:  # fastcore 2
     from typing import Annotated
     def _several(text, nargs='*'): return Annotated[str, text, dict(opt=False, nargs=nargs)]
+    _version = Annotated[None, 'print the version and exit', dict(action='version')]
 
 @call_parse
 def hadaptive_cost(
     names:_several("networks: ours, the paper's, or any of torchvision and timm; none: all of ours and the paper's")=(),
     classes:int=100, # outputs
     side:int=224,    # of the square RGB image, pixels
+    version:_version=_RELEASE,
 ):
     "Parameters, MACs and FLOPs of networks, in millions, for one image in inference"
     if not (names or timm): print('timm is not installed: its networks are left out')

@@ -24,7 +24,7 @@ except ImportError: fcntl = None  # Windows: no locks
 
 from . import __version__
 from .ach import ACH
-from .baselines import _several,network
+from .baselines import _RELEASE,_several,_version,network
 from .hadamard import n_pairs,pair_index
 from . import kernel
 from .models import MODELS
@@ -557,6 +557,7 @@ def hadaptive_bench(
     minutes:float=0.,    # start no measurement after so many minutes; 0: no limit
     quick:bool=False,    # a few small problems, to try the command
     eager:bool=False,    # leave torch.compile out
+    version:_version=_RELEASE,
 ):
     "Time the CUDA kernel against the alternatives, networks on each runtime, or training, one row per measurement"
     try:

@@ -23,6 +23,7 @@ try:
 except ImportError as e: raise ImportError(f"{e}; the export needs more packages: pip install 'hadaptive_nbdev[onnx]'") from None
 
 from .ach import ACH,FUSED_NORMS,StaticScores
+from .baselines import _RELEASE,_version
 from .blocks import GhostBottleneck
 from .hadamard import pair_index
 from .models import HadaptiveNet,load_model
@@ -289,6 +290,7 @@ def hadaptive_export(
     fix:str='',           # fix the choice of modules whose overlap is at least this, 0 to 1; empty: none
     calibrate:str='',     # source of the images that measure it: a name or folder as in hadaptive_train; empty: that of the training
     images:int=512,       # how many of them, rounded up to batches of 64
+    version:_version=_RELEASE,
 ):
     "Write a trained network as ONNX"
     try:

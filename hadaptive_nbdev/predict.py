@@ -16,7 +16,7 @@ from fastcore.script import call_parse
 from PIL import Image,UnidentifiedImageError
 from torch import Tensor
 
-from .baselines import _several
+from .baselines import _RELEASE,_several,_version
 from .models import load_model
 
 # %% ../nbs/14_predict.ipynb #06eb9e33
@@ -108,6 +108,7 @@ def hadaptive_predict(
     top:int=5,           # classes per image
     device:str='cpu',    # cpu or cuda
     csv:bool=False,      # as comma-separated values: image, rank, class, probability
+    version:_version=_RELEASE,
 ):
     "Name what is in images"
     try:

@@ -20,7 +20,7 @@ from fastai.torch_core import set_seed
 from fastcore.script import call_parse
 from scipy import stats
 
-from .baselines import network
+from .baselines import _RELEASE,_version,network
 from . import bench
 from .bench import Rows,TABLE5,file_lock,stamp
 from .complexity import cost
@@ -197,6 +197,7 @@ def hadaptive_study(
     compile:bool=False,   # compile each network first: minutes once, then faster
     out:str='results',    # folder of runs.csv and epochs/
     work:str='hadaptive_runs/studies', # folder of checkpoints, weights and decoded images
+    version:_version=_RELEASE,
 ):
     "Do the runs of a study that have no row yet, one row each"
     try:

@@ -29,6 +29,7 @@ from fastcore.script import call_parse
 from torch import Tensor,nn
 
 from .ach import ACH
+from .baselines import _RELEASE,_version
 from .complexity import cost
 from .data import get_dls,get_test_dl
 from .loader import in_memory
@@ -297,6 +298,7 @@ def hadaptive_train(
     broken:str='error',    # an unreadable image is an error, or is left out: error or skip
     workers:int=-1,        # processes that decode images; -1: chosen for the machine
     out:str='',            # folder to write; empty: hadaptive_runs/ and the source's name
+    version:_version=_RELEASE,
 ):
     "Train a Hadaptive-Net; leaves weights.safetensors, epochs.csv, curves.png and run.json. Killed, it goes on from its last epoch"
     none = lambda s: None if s=='none' else s

@@ -1,0 +1,182 @@
+"""What readers of the site must be able to rely on, checked with and without Quarto.
+
+site.py check        the notebooks as nbdev hands them to Quarto, rendered by nbconvert into _check/: links, anchors, images, alternative text, formulas, browser
+site.py check _docs  the same checks on the site that Quarto has built
+"""
+import json,math,re,shutil,subprocess,sys
+from configparser import ConfigParser
+from pathlib import Path
+from urllib.parse import unquote,urljoin
+
+import nbformat,yaml
+from bs4 import BeautifulSoup
+from nbconvert import HTMLExporter
+from nbconvert.filters import markdown2html_mistune
+from nbdev.quarto import refresh_quarto_yml
+from nbdev.serve import proc_nbs
+from pygments.formatters import HtmlFormatter
+from scipy import integrate,special
+
+root = Path(__file__).parents[1]
+ini = ConfigParser(delimiters=['='])
+ini.read(root/'settings.ini', encoding='utf-8')
+cfg = ini['DEFAULT']
+URL,CODE = f"{cfg['doc_host']}{cfg['doc_baseurl']}/",f"{cfg['git_url']}/blob/{cfg['branch']}/"
+
+def processed():
+    "The notebooks as Quarto gets them. Not through nbdev_proc_nbs, which would download Quarto and install it as root where it is not there"
+    refresh_quarto_yml()
+    proc_nbs(force=True)
+    sources = [p.relative_to(root/'nbs') for p in (root/'nbs').rglob('*.ipynb') if not {'.ipynb_checkpoints','hadaptive_runs'} & set(p.parts)]
+    lost = [str(p) for p in sources if not (root/'_proc'/p).exists()]
+    return sources,[f'{p}: not among the processed notebooks' for p in lost]
+
+def front(nb): return next(yaml.safe_load_all(nb.cells[0].source.strip().strip('-'))) if nb.cells[0].cell_type=='raw' else {}
+
+def options(source): return dict(re.findall(r'^#\| *([\w-]+): *(.*)$', source, re.M))
+
+def markdown(nb):
+    for c in nb.cells:
+        if c.cell_type=='markdown': yield c.source
+        for o in c.get('outputs', []):
+            if md := o.get('data', {}).get('text/markdown'): yield ''.join(md)
+
+def formulas(text):
+    "Pandoc's rule: no space inside the dollars, no digit after them. What is left must hold no dollar"
+    text = re.sub(r'```.*?```|`[^`\n]+`', '', text, flags=re.S)
+    found = [(m, True) for m in re.findall(r'\$\$(.+?)\$\$', text, re.S)]
+    text = re.sub(r'\$\$.+?\$\$', '', text, flags=re.S)
+    single = r'(?<![\\$])\$(?=\S)((?:[^$\\]|\\.)+?)(?<=\S)\$(?!\d)'
+    found += [(m, False) for m in re.findall(single, text)]
+    return found,re.sub(single, '', text).replace(r'\$', '').count('$')
+
+def anchor(text, taken):
+    "Pandoc's identifier of a heading"
+    a = re.sub(r'^[^a-z]+', '', re.sub(r'\s', '-', re.sub(r'[^\w\s.-]', '', text.strip().lower()))) or 'section'
+    n,first = 0,a
+    while a in taken: n += 1; a = f'{first}-{n}'
+    taken.add(a)
+    return a
+
+PAGE = '''<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title><link rel="icon" href="data:,">
+<link rel="stylesheet" href="{up}katex/katex.min.css"><link rel="stylesheet" href="{up}styles.css"><link rel="stylesheet" href="{up}check.css">
+<script src="{up}katex/katex.min.js"></script><script src="{up}katex/contrib/auto-render.min.js"></script></head>
+<body><nav>{nav}</nav><main>{body}</main>
+<script>renderMathInElement(document.body, {{delimiters: [{{left: '$$', right: '$$', display: true}}, {{left: '$', right: '$', display: false}}], throwOnError: true}})</script></body></html>'''
+CSS = '''body{font:16px/1.55 system-ui,sans-serif;margin:0;color:#222;display:grid;grid-template-columns:15rem minmax(0,52rem);gap:2rem}nav{padding:1rem;font-size:.9rem}nav a{display:block}
+main{padding:1rem;min-width:0}pre{overflow-x:auto;background:#f6f8fa;padding:.6rem;font-size:.85rem}.jp-RenderedHTMLCommon,.output,.katex-display{overflow-x:auto}.prompt{display:none}table{border-collapse:collapse;font-size:.85rem;display:block;overflow-x:auto}
+td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:left}main img{max-width:100%}code{overflow-wrap:anywhere}@media(max-width:800px){body{display:block}}'''
+
+def preview(sources, site, katex):
+    "Every processed notebook as a page"
+    nbs = {p: nbformat.read(root/'_proc'/p, 4) for p in sources}
+    name = {p: p.with_name(front(nb).get('output-file', p.stem+'.html')) for p,nb in nbs.items()}
+    shutil.rmtree(site, ignore_errors=True)
+    shutil.copytree(root/'nbs/images', site/'images')
+    shutil.copytree(katex, site/'katex')
+    for f in ('density.html','styles.css'): shutil.copy(root/'nbs'/f, site)
+    (site/'check.css').write_text(CSS+HtmlFormatter().get_style_defs('.highlight'))
+    flat = lambda items: (i for x in items for i in (flat(x['contents']) if isinstance(x, dict) and 'contents' in x else [x['href'] if isinstance(x, dict) else x]))
+    order = [Path(i) for i in flat(yaml.safe_load((root/'nbs/sidebar.yml').read_text())['website']['sidebar']['contents'])]
+    bad = [f'sidebar.yml: {p} is not in it' for p in nbs if p not in order]+[f'sidebar.yml: {p} is not there' for p in order if not (root/'nbs'/p).exists()]
+    for p,nb in nbs.items():
+        fm,up = front(nb),'../'*len(p.parent.parts)
+        for c in nb.cells:
+            if c.cell_type!='code': continue
+            o = options(c.source)
+            if 'fig-alt' in o: c.metadata.alt = json.loads(o['fig-alt'])
+            if o.get('echo')=='false': c.metadata.transient = dict(remove_source=True)
+            c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M).strip()
+            for out in c.outputs:
+                if 'text/markdown' in out.get('data', {}): out.data = {'text/markdown': re.sub(r'\]\(([^)]*)\)\{[^}]*\}', r'](\1)', ''.join(out.data['text/markdown']))}
+        nb.cells = [c for c in nb.cells if c.cell_type!='raw']
+        nb.metadata.language_info = dict(name='python')
+        body = BeautifulSoup(HTMLExporter(template_name='basic').from_notebook_node(nb)[0], 'html.parser')
+        for a in body.select('a.anchor-link'): a.decompose()
+        taken = set()
+        for h in body.find_all(re.compile('^h[1-6]$')): h['id'] = anchor(h.get_text(), taken)
+        for a in body.find_all('a', href=True):
+            file,_,frag = a['href'].partition('#')
+            if file.endswith('.ipynb') and '://' not in file:
+                to = Path(*[x for x in (p.parent/unquote(file)).parts])
+                to = Path(*re.sub(r'[^/]+/\.\./', '', to.as_posix()).split('/'))
+                a['href'] = up+(name[to].as_posix() if to in name else f'missing/{to}')+(f'#{frag}' if frag else '')
+        nav = ''.join(f'<a href="{up}{(name[o] if o in name else o).as_posix()}">{front(nbs[o]).get("title", o.stem) if o in nbs else o.stem}</a>' for o in order)
+        out = site/name[p]
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(PAGE.format(title=fm.get('title', p.stem), up=up, nav=nav, body=f'<h1 class="title">{fm.get("title", "")}</h1><p>{fm.get("description", "")}</p>{body}'))
+    return nbs,bad
+
+def check_pages(site, sources):
+    "Links, anchors, images and alternative text of a site in HTML"
+    soups = {f.relative_to(site).as_posix(): BeautifulSoup(f.read_text(encoding='utf-8'), 'html.parser') for f in site.rglob('*.html') if 'katex' not in f.parts}
+    ids = {n: {e['id'] for e in s.find_all(id=True)} for n,s in soups.items()}
+    bad,links,figures = [],0,0
+    for n,s in soups.items():
+        for a in s.find_all('a', href=True):
+            href = a['href'].removeprefix(URL) if a['href'].startswith(URL) else urljoin(n, a['href']) if not re.match(r'\w+:', a['href']) else a['href']
+            links += 1
+            if href.startswith(CODE):
+                if not (root/unquote(href.removeprefix(CODE).partition('#')[0])).exists(): bad.append(f'{n}: {href}: no such file in the repository')
+                continue
+            if re.match(r'\w+:', href): continue  # elsewhere
+            file,_,frag = unquote(href).partition('#')
+            file = file or n
+            if not (site/file).is_file(): bad.append(f'{n}: {a["href"]}: no such page')
+            elif frag and file in ids and frag not in ids[file]: bad.append(f'{n}: {a["href"]}: no such anchor')
+        for i in s.find_all('img'):
+            figures += 1
+            if not i.get('alt','').strip() or i['alt'].startswith('No description'): bad.append(f'{n}: an image without alternative text')
+            if not i['src'].startswith('data:') and not (site/urljoin(n, i['src'])).is_file(): bad.append(f'{n}: {i["src"]}: no such image')
+    colab = 'https://colab.research.google.com/github/'+cfg['git_url'].split('github.com/')[1]+f"/blob/{cfg['branch']}/nbs/"
+    inside = {a['href'] for s in soups.values() for a in s.find_all('a', href=True)}
+    bad += [f'{p}: no link to Colab' for p in sources if p.stem not in ('index','api') and colab+p.as_posix() not in inside]
+    return bad,dict(pages=len(soups), links=links, figures=figures)
+
+def densities():
+    "Densities of products by another road: SciPy's adaptive quadrature over one factor, and K_0 where it is known"
+    rows = [(z, dict(mi=0, mj=0, si=1, sj=1, r=0), special.k0(abs(z))/math.pi) for z in (-2., .1, 1.)]
+    for z,p in ((.7, dict(mi=1, mj=0, si=1, sj=1, r=.5)), (-1.5, dict(mi=.5, mj=-2, si=.4, sj=1.5, r=-.9)), (6., dict(mi=3, mj=2, si=.1, sj=.1, r=.95)), (2., dict(mi=0, mj=1, si=2, sj=3, r=.3))):
+        q = 1-p['r']**2
+        def f(x):
+            a,b = (x-p['mi'])/p['si'],(z/x-p['mj'])/p['sj']
+            return math.exp(-(a*a-2*p['r']*a*b+b*b)/(2*q))/(2*math.pi*p['si']*p['sj']*math.sqrt(q)*abs(x))
+        far = abs(p['mi'])+12*p['si']
+        points = sorted({1e-12, far, *(m for m in (abs(p['mi']), abs(z/p['mj']) if p['mj'] else 1, .05, .5, 1, 2) if 0<m<far)})
+        rows.append((z, p, sum(integrate.quad(lambda x: f(s*x), a, b, epsabs=1e-13, epsrel=1e-11, limit=500)[0] for s in (1,-1) for a,b in zip(points, points[1:]))))
+    return rows
+
+def main(built=None):
+    sources,bad = processed()
+    work = root/'node_modules/.check'
+    work.mkdir(parents=True, exist_ok=True)
+    if not (work/'node_modules/katex').exists():
+        (work/'package.json').write_text('{}')
+        subprocess.run(['npm','install','--silent','--no-audit','--no-fund','katex@0.16','playwright-core@1'], cwd=work, check=True)
+    site = Path(built) if built else root/'_check'
+    nbs,more = preview(sources, root/'_check', work/'node_modules/katex/dist')
+    bad += more
+    found = []
+    for p,nb in nbs.items():
+        for md in markdown(nb):
+            fs,dollars = formulas(md)
+            found += [(str(p), f, display) for f,display in fs]
+            if dollars: bad.append(f'{p}: {dollars} dollars without a partner in: {md[:80]!r}')
+    (work/'formulas.json').write_text(json.dumps(found))
+    (work/'densities.json').write_text(json.dumps(densities()))
+    more,counts = check_pages(site, sources)
+    bad += more
+    r = subprocess.run(['node', str(root/'.ci/browser.mjs'), str(site), str(work)], capture_output=True, text=True)
+    if r.returncode: bad.append(f'browser.mjs: {r.stderr[-2000:]}')
+    else:
+        seen = json.loads(r.stdout)
+        bad += seen['bad']
+        counts |= dict(formulas=seen['formulas'], opened=f"{seen['pages']} pages at 390 and 1280 pixels")
+    for b in bad: print(b)
+    print(', '.join(f'{k}: {v}' for k,v in counts.items()), '-', 'nothing is amiss' if not bad else f'{len(bad)} faults')
+    return bool(bad)
+
+if __name__=='__main__':
+    if sys.argv[1:2]!=['check']: sys.exit(__doc__)
+    sys.exit(main(*sys.argv[2:3]))
