@@ -102,16 +102,17 @@ def _decoded(dl):
     return [torch.cat(t).cpu() for t in zip(*parts)] if parts else [torch.zeros(0, 3, 1, 1, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64)]
 
 def _name(dls):
-    files = [list(dls.train_ds.items), list(dls.valid_ds.items), list(dls.test_items)]
+    files = [list(dls.train_ds.items), list(dls.valid_ds.items), list(getattr(dls, 'test_items', ()))]
     what = [[(str(f), f.stat().st_size, f.stat().st_mtime_ns) if isinstance(f, Path) else str(f) for f in part] for part in files]
-    return hashlib.sha1(repr((dls.size, what)).encode()).hexdigest()[:12]+'.safetensors'
+    return hashlib.sha1(repr((getattr(dls, 'size', None), what)).encode()).hexdigest()[:12]+'.safetensors'
 
 def _bytes(dls, cache):
     path = Path(cache)/_name(dls) if cache else None
     if path and path.exists():
         try: return load_file(path)
         except SafetensorError: pass  # decode again
-    test = dls.test_dl(dls.test_items, with_labels=True) if len(dls.test_items) else None
+    items = getattr(dls, 'test_items', ())
+    test = dls.test_dl(items, with_labels=True) if len(items) else None
     parts = dict(train=_decoded(dls.train), valid=_decoded(dls.valid), **(dict(test=_decoded(test)) if test else {}))
     bytes_ = {f'{k}_{what}': t for k,both in parts.items() for what,t in zip(('images','labels'), both)}
     if path:
@@ -121,7 +122,7 @@ def _bytes(dls, cache):
 
 # %% ../nbs/15_loader.ipynb #7baaea63
 def in_memory(
-    dls:DataLoaders,    # from `get_dls`
+    dls:DataLoaders,    # from `get_dls`, or your own of images of one size
     augment:bool=True,  # random views in training batches? Mirrored ones not for digits
     cache=None,         # folder that keeps the decoded images between runs; None: nothing is kept
     device=None,        # where the bytes are; None: where the batches of `dls` go
@@ -129,11 +130,11 @@ def in_memory(
     "The same images, decoded once and kept on the device as bytes"
     device = torch.device(device or dls.device or 'cpu')
     t = {k: v.to(device) for k,v in _bytes(dls, cache).items()}
-    flip = SOURCES.get(dls.source, {}).get('flip', True)
-    small = SOURCES.get(dls.source, {}).get('min_scale', .75)
+    source = getattr(dls, 'source', '')
+    flip,small = (SOURCES.get(source, {}).get(k, default) for k,default in (('flip', True), ('min_scale', .75)))
     views = (lambda x: random_views(x, flip=flip, min_scale=small)) if augment else normalised
     new = lambda part,**kw: MemoryLoader(t[f'{part}_images'], t[f'{part}_labels'], bs=dls.bs, **kw)
     out = DataLoaders(new('train', train=True, views=views), new('valid'), device=device)
     out.test = new('test') if 'test_images' in t else None
-    out.vocab,out.size,out.source = dls.vocab,dls.size,dls.source
+    out.vocab,out.size,out.source = dls.vocab,t['train_images'].shape[-1],source
     return out

@@ -16,6 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor,nn
 try: from timm.models import build_model_with_cfg,generate_default_cfgs,register_model
 except ImportError: register_model = None  # timm is optional
+try: from huggingface_hub import PyTorchModelHubMixin as _Hub
+except ImportError: _Hub = object  # likewise
 
 from .ach import ACH,xavier_init
 from .blocks import GhostBottleneck,HadamardBottleneck,conv_norm_act
@@ -43,7 +45,7 @@ ARCHS = dict(
         [_G(256,4,2,2), *2*[_H(256,36,7)], _G(256,4,2,2), *2*[_H(256,36,7)]]]))
 
 # %% ../nbs/06_models.ipynb #7d8ee960
-class HadaptiveNet(nn.Module):
+class HadaptiveNet(nn.Module, _Hub):
     "A stem, stages of blocks, a 1x1 tail and a two-layer head"
     @delegates(ACH)
     def __init__(self,
@@ -84,6 +86,7 @@ class HadaptiveNet(nn.Module):
         if self.head is None or pool!=self.global_pool:
             self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.num_features, self.head_hidden_size, **like), nn.Hardswish(), nn.Dropout(self.drop_rate)).train(self.training) if pool else nn.Identity()
         self.num_classes,self.global_pool = num_classes,pool
+        if _Hub is not object: self._hub_mixin_config |= dict(num_classes=num_classes, global_pool=pool)  # what `save_pretrained` writes
         self.classifier = nn.Linear(self.head_hidden_size, num_classes, **like) if num_classes else nn.Identity()
 
     def get_classifier(self)->nn.Module: # (B, 1280) -> (B, num_classes); an identity without classes
