@@ -1,0 +1,11 @@
+.PHONY: docs check-docs test
+# The site. Quarto is not installed by us: see https://quarto.org/docs/get-started/
+docs:
+	@command -v quarto > /dev/null || { echo "make docs: needs Quarto, which is not installed; see https://quarto.org/docs/get-started/. 'make check-docs' goes without"; exit 1; }
+	nbdev_docs
+	python .ci/site.py check _docs
+# The same checks on pages made without Quarto, in _check/
+check-docs:
+	python .ci/site.py check
+test:
+	nbdev_test --do_print
