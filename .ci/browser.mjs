@@ -1,4 +1,4 @@
-// browser.mjs SITE WORK: WORK holds node_modules, formulas.json (every formula must parse) and densities.json (what density.html must give);
+// browser.mjs SITE WORK: WORK holds node_modules, formulas.json (every formula must parse) densities.json and tail.json (what density.html must give);
 // then every page of SITE is opened at two widths. Prints a JSON object; with SHOTS=folder, leaves screenshots of the pages named in PAGES there.
 import {createRequire} from 'node:module';
 import {createServer} from 'node:http';
@@ -43,6 +43,8 @@ for (const [name, width] of [['phone', 390], ['desktop', 1280]]) {
       const g = await page.evaluate(([z, p]) => density(z, p), [z, p]);
       if (!(Math.abs(g-f) <= 1e-6*Math.max(f, 1e-3))) bad.push(`density.html: density(${z}, ${JSON.stringify(p)}) = ${g}, is ${f}`);
     }
+    const {p, share} = read('tail.json'), seen = await page.evaluate(p => tail(p), p);
+    if (!(Math.abs(seen/share-1) < 1e-3)) bad.push(`density.html: tail(${JSON.stringify(p)}) = ${seen}, is ${share}`);
     const shown = () => page.evaluate(() => [document.getElementById('mean').textContent, document.querySelector('#plot path:last-of-type').getAttribute('d')]);
     const before = await shown();
     await page.locator('#mi').focus();

@@ -66,12 +66,13 @@ PAGE = '''<!DOCTYPE html>
 <script>renderMathInElement(document.body, {{delimiters: [{{left: '$$', right: '$$', display: true}}, {{left: '$', right: '$', display: false}}], throwOnError: true}})</script></body></html>'''
 CSS = '''body{font:16px/1.55 system-ui,sans-serif;margin:0;color:#222;display:grid;grid-template-columns:15rem minmax(0,52rem);gap:2rem}nav{padding:1rem;font-size:.9rem}nav a{display:block}
 main{padding:1rem;min-width:0}pre{overflow-x:auto;background:#f6f8fa;padding:.6rem;font-size:.85rem}.jp-RenderedHTMLCommon,.output,.katex-display{overflow-x:auto}.prompt{display:none}table{border-collapse:collapse;font-size:.85rem;display:block;overflow-x:auto}
-td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:left}main img{max-width:100%}code{overflow-wrap:anywhere}@media(max-width:800px){body{display:block}}'''
+td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:left}main img{max-width:100%}code{overflow-wrap:anywhere}@media(max-width:800px){body{display:block}nav{max-height:5rem;overflow:auto}}'''
 
 def preview(sources, site, katex):
     "Every processed notebook as a page"
     nbs = {p: nbformat.read(root/'_proc'/p, 4) for p in sources}
-    name = {p: p.with_name(front(nb).get('output-file', p.stem+'.html')) for p,nb in nbs.items()}
+    fronts = {p: front(nb) for p,nb in nbs.items()}
+    name = {p: p.with_name(fm.get('output-file', p.stem+'.html')) for p,fm in fronts.items()}
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree(root/'nbs/images', site/'images')
     shutil.copytree(katex, site/'katex')
@@ -81,7 +82,7 @@ def preview(sources, site, katex):
     order = [Path(i) for i in flat(yaml.safe_load((root/'nbs/sidebar.yml').read_text())['website']['sidebar']['contents'])]
     bad = [f'sidebar.yml: {p} is not in it' for p in nbs if p not in order]+[f'sidebar.yml: {p} is not there' for p in order if not (root/'nbs'/p).exists()]
     for p,nb in nbs.items():
-        fm,up = front(nb),'../'*len(p.parent.parts)
+        fm,up = fronts[p],'../'*len(p.parent.parts)
         for c in nb.cells:
             if c.cell_type!='code': continue
             o = options(c.source)
@@ -94,6 +95,8 @@ def preview(sources, site, katex):
         nb.metadata.language_info = dict(name='python')
         body = BeautifulSoup(HTMLExporter(template_name='basic').from_notebook_node(nb)[0], 'html.parser')
         for a in body.select('a.anchor-link'): a.decompose()
+        if fm.get('code-fold'):
+            for code in body.select('div.input'): code.wrap(body.new_tag('details')).insert(0, BeautifulSoup('<summary>Code</summary>', 'html.parser'))
         taken = set()
         for h in body.find_all(re.compile('^h[1-6]$')): h['id'] = anchor(h.get_text(), taken)
         for a in body.find_all('a', href=True):
@@ -102,7 +105,7 @@ def preview(sources, site, katex):
                 to = Path(*[x for x in (p.parent/unquote(file)).parts])
                 to = Path(*re.sub(r'[^/]+/\.\./', '', to.as_posix()).split('/'))
                 a['href'] = up+(name[to].as_posix() if to in name else f'missing/{to}')+(f'#{frag}' if frag else '')
-        nav = ''.join(f'<a href="{up}{(name[o] if o in name else o).as_posix()}">{front(nbs[o]).get("title", o.stem) if o in nbs else o.stem}</a>' for o in order)
+        nav = ''.join(f'<a href="{up}{(name[o] if o in name else o).as_posix()}">{fronts[o].get("title", o.stem) if o in nbs else o.stem}</a>' for o in order)
         out = site/name[p]
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(PAGE.format(title=fm.get('title', p.stem), up=up, nav=nav, body=f'<h1 class="title">{fm.get("title", "")}</h1><p>{fm.get("description", "")}</p>{body}'))
@@ -147,6 +150,10 @@ def densities():
         rows.append((z, p, sum(integrate.quad(lambda x: f(s*x), a, b, epsabs=1e-13, epsrel=1e-11, limit=500)[0] for s in (1,-1) for a,b in zip(points, points[1:]))))
     return rows
 
+def tail():
+    "Share of products of independent standard normals beyond four deviations: 2/pi times the integral of K_0"
+    return dict(p=dict(mi=0, mj=0, si=1, sj=1, r=0), share=2/math.pi*integrate.quad(special.k0, 4, math.inf)[0])
+
 def main(built=None):
     sources,bad = processed()
     work = root/'node_modules/.check'
@@ -165,6 +172,7 @@ def main(built=None):
             if dollars: bad.append(f'{p}: {dollars} dollars without a partner in: {md[:80]!r}')
     (work/'formulas.json').write_text(json.dumps(found))
     (work/'densities.json').write_text(json.dumps(densities()))
+    (work/'tail.json').write_text(json.dumps(tail()))
     more,counts = check_pages(site, sources)
     bad += more
     r = subprocess.run(['node', str(root/'.ci/browser.mjs'), str(site), str(work)], capture_output=True, text=True)
