@@ -1,4 +1,5 @@
 "Everything is read from settings.ini, where nbdev keeps it."
+import re
 from configparser import ConfigParser
 from pathlib import Path
 from setuptools import find_packages, setup
@@ -7,12 +8,15 @@ here = Path(__file__).parent
 ini = ConfigParser(delimiters=['='])
 ini.read(here/'settings.ini', encoding='utf-8')
 cfg = ini['DEFAULT']
-readme = here/'README.md'
+readme = (here/'README.md').read_text(encoding='utf-8') if (here/'README.md').exists() else ''
+raw = cfg['git_url'].replace('github.com', 'raw.githubusercontent.com')
+readme = re.sub(r'!\[(.*?)\]\((?!https?:)', rf'![\1]({raw}/{cfg["branch"]}/', readme)  # PyPI shows the README alone
+readme = re.sub(r'(?<!!)\[([^][]*)\]\((?!https?:|#)', rf'[\1]({cfg["git_url"]}/blob/{cfg["branch"]}/', readme)
 
 setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'].split(),
     author=cfg['author'], author_email=cfg['author_email'], url=cfg['git_url'], license='Apache-2.0',
-    long_description=readme.read_text(encoding='utf-8') if readme.exists() else '',
+    long_description=readme,
     long_description_content_type='text/markdown',
     packages=find_packages(include=[cfg['lib_path'], cfg['lib_path']+'.*']), python_requires='>='+cfg['min_python'],
     install_requires=cfg['requirements'].split(), extras_require={k: cfg[k+'_requirements'].split() for k in ('timm', 'cuda', 'onnx', 'onnx_gpu', 'multi', 'dev')},
