@@ -65,8 +65,8 @@ PAGE = '''<!DOCTYPE html>
 <body><nav>{nav}</nav><main>{body}</main>
 <script>renderMathInElement(document.body, {{delimiters: [{{left: '$$', right: '$$', display: true}}, {{left: '$', right: '$', display: false}}], throwOnError: true}})</script></body></html>'''
 CSS = '''body{font:16px/1.55 system-ui,sans-serif;margin:0;color:#222;display:grid;grid-template-columns:15rem minmax(0,52rem);gap:2rem}nav{padding:1rem;font-size:.9rem}nav a{display:block}
-main{padding:1rem;min-width:0}pre{overflow-x:auto;background:#f6f8fa;padding:.6rem;font-size:.85rem}.jp-RenderedHTMLCommon,.output,.katex-display{overflow-x:auto}.prompt{display:none}table{border-collapse:collapse;font-size:.85rem;display:block;overflow-x:auto}
-td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:left}main img{max-width:100%}code{overflow-wrap:anywhere}@media(max-width:800px){body{display:block}nav{max-height:5rem;overflow:auto}}'''
+main{padding:1rem;min-width:0}pre{background:#f6f8fa;padding:.6rem;font-size:.85rem}.output{overflow-x:auto}.prompt{display:none}table{border-collapse:collapse;font-size:.85rem}
+td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:left}@media(max-width:800px){body{display:block}nav{max-height:5rem;overflow:auto}}'''
 
 def preview(sources, site, katex):
     "Every processed notebook as a page"
@@ -74,12 +74,12 @@ def preview(sources, site, katex):
     fronts = {p: front(nb) for p,nb in nbs.items()}
     name = {p: p.with_name(fm.get('output-file', p.stem+'.html')) for p,fm in fronts.items()}
     shutil.rmtree(site, ignore_errors=True)
-    shutil.copytree(root/'nbs/images', site/'images')
+    shutil.copytree(root/'_proc/images', site/'images')
     shutil.copytree(katex, site/'katex')
-    for f in ('density.html','styles.css'): shutil.copy(root/'nbs'/f, site)
+    for f in ('density.html','styles.css'): shutil.copy(root/'_proc'/f, site)
     (site/'check.css').write_text(CSS+HtmlFormatter().get_style_defs('.highlight'))
     flat = lambda items: (i for x in items for i in (flat(x['contents']) if isinstance(x, dict) and 'contents' in x else [x['href'] if isinstance(x, dict) else x]))
-    order = [Path(i) for i in flat(yaml.safe_load((root/'nbs/sidebar.yml').read_text())['website']['sidebar']['contents'])]
+    order = [Path(i) for i in flat(yaml.safe_load((root/'_proc/sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents'])]
     bad = [f'sidebar.yml: {p} is not in it' for p in nbs if p not in order]+[f'sidebar.yml: {p} is not there' for p in order if not (root/'nbs'/p).exists()]
     for p,nb in nbs.items():
         fm,up = fronts[p],'../'*len(p.parent.parts)

@@ -24,7 +24,7 @@ from .train import train
 
 # %% ../nbs/19_classifier.ipynb #52487ac4
 class ImageClassifier(ClassifierMixin, BaseEstimator):
-    "`fit` a folder of images in class folders, `predict` image files"
+    "`fit` a folder of images in class folders, `predict` image files, on the CPU"
     def __init__(self,
         arch='hadaptive_net_s', # a name in `MODELS`
         epochs=20,     # passes over the training images
@@ -33,7 +33,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         lr=3e-3,       # largest learning rate
         wd=1e-4,       # weight decay
         valid=.1,      # share of the images split off for validation, 0 < share < 1
-        seed=0,        # of everything random
+        seed=0,        # of everything random; `fit` seeds the process's generators with it
         verbose=False, # progress bars and a line per epoch?
     ): self.arch,self.epochs,self.size,self.bs,self.lr,self.wd,self.valid,self.seed,self.verbose = arch,epochs,size,bs,lr,wd,valid,seed,verbose
 
@@ -45,7 +45,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         if y is not None: raise ValueError('y: must be None; the class of an image is the name of its folder')
         if self.arch not in MODELS: raise ValueError(f'arch={self.arch!r}: must be one of {", ".join(MODELS)}')
         set_seed(self.seed, reproducible=True)
-        dls = in_memory(get_dls(X, size=self.size, bs=self.bs, valid_pct=self.valid, seed=self.seed))
+        dls = get_dls(X, size=self.size, bs=self.bs, valid_pct=self.valid, seed=self.seed)
+        dls.test_items = []  # not for training, and not decoded
+        dls = in_memory(dls)
         with tempfile.TemporaryDirectory() as d:
             learn,self.results_ = train(dls, self.arch, d, self.epochs, lr=self.lr, wd=self.wd, seed=self.seed, quiet=not self.verbose, test=False)
             self.predictor_ = Predictor(save_weights(learn.model, Path(d)/'weights.safetensors', arch=self.arch, classes=list(dls.vocab), size=dls.size))

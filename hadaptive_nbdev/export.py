@@ -20,7 +20,7 @@ try:
     import onnx
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
     from onnxscript import opset18 as op
-except ImportError as e: raise ImportError(f"{e}; the export needs more packages: pip install 'hadaptive_nbdev[onnx]'") from None
+except ImportError as e: onnx,_missing = None,e  # `to_onnx` says so
 
 from .ach import ACH,FUSED_NORMS,StaticScores
 from .baselines import _RELEASE,_version
@@ -210,6 +210,7 @@ def to_onnx(
     **metadata              # anything JSON can hold: `classes`, `mean`, `std`
 )->Path: # the file: input `image` (B, *size), output `logits`
     "Write `model` as ONNX, opset 18, for inference"
+    if onnx is None: raise ImportError(f"{_missing}; the export needs more packages: pip install 'hadaptive_nbdev[onnx]'")
     if len(size)!=3 or min(size)<1: raise ValueError(f'size={size}: must be channels, height and width')
     if dtype not in DTYPES: raise ValueError(f'dtype={dtype!r}: must be one of {", ".join(DTYPES)}')
     path = Path(path)
@@ -311,5 +312,5 @@ def hadaptive_export(
             model,table = fix_selection(model, batches, float(fix))
             print(table.round(3).to_string(index=False))
         to_onnx(model, path, (model.in_chans,side,side), not single, dtype, **dict(mean=(.485,.456,.406), std=(.229,.224,.225)) | {k: meta[k] for k in ('arch','options','classes','mean','std') if k in meta})
-    except (ValueError,OSError) as e: raise SystemExit(f'hadaptive_export: {e}') from None
+    except (ValueError,OSError,ImportError) as e: raise SystemExit(f'hadaptive_export: {e}') from None
     print(f'{path}: {os.path.getsize(path)/1e6:.2f} MB, {meta["arch"]}, {len(meta["classes"])} classes, {side}x{side}, {dtype}, opset {OPSET}')

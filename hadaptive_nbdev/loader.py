@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
+from fastai.data.transforms import Normalize
 from fastai.torch_core import num_distrib,rank_distrib,to_detach
 from fastai.vision.core import imagenet_stats
 from fastcore.basics import noop
@@ -75,7 +76,7 @@ class MemoryLoader(DataLoader):
         train:bool=False,   # in random order, without a last incomplete batch?
         views=normalised,   # bytes of a batch -> what the network sees
     ):
-        if images.dtype!=torch.uint8 or images.ndim!=4 or images.shape[1]!=3: raise ValueError(f'images has shape {tuple(images.shape)} and type {images.dtype}: must be (N, 3, S, S), torch.uint8')
+        if images.dtype!=torch.uint8 or images.ndim!=4 or images.shape[1]!=3 or images.shape[2]!=images.shape[3]: raise ValueError(f'images has shape {tuple(images.shape)} and type {images.dtype}: must be (N, 3, S, S), torch.uint8')
         if len(images)!=len(labels): raise ValueError(f'labels has {len(labels)} entries: must be one for each of {len(images)} images')
         self.images,self.labels,self.views = images,labels,views
         self.rank,self.world = rank_distrib(),max(num_distrib(), 1)
@@ -102,9 +103,9 @@ def _decoded(dl):
     return [torch.cat(t).cpu() for t in zip(*parts)] if parts else [torch.zeros(0, 3, 1, 1, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64)]
 
 def _name(dls):
-    files = [list(dls.train_ds.items), list(dls.valid_ds.items), list(getattr(dls, 'test_items', ()))]
+    files = [list(dls.train_ds.items), list(dls.valid_ds.items), list(dls.test_items)]
     what = [[(str(f), f.stat().st_size, f.stat().st_mtime_ns) if isinstance(f, Path) else str(f) for f in part] for part in files]
-    return hashlib.sha1(repr((getattr(dls, 'size', None), what)).encode()).hexdigest()[:12]+'.safetensors'
+    return hashlib.sha1(repr((dls.size, what)).encode()).hexdigest()[:12]+'.safetensors'
 
 def _bytes(dls, cache):
     path = Path(cache)/_name(dls) if cache else None
@@ -122,12 +123,15 @@ def _bytes(dls, cache):
 
 # %% ../nbs/15_loader.ipynb #7baaea63
 def in_memory(
-    dls:DataLoaders,    # from `get_dls`, or your own of images of one size
+    dls:DataLoaders,    # from `get_dls`, or your own of square images of one size, normalised by ImageNet's statistics; their random transforms are replaced by ours
     augment:bool=True,  # random views in training batches? Mirrored ones not for digits
-    cache=None,         # folder that keeps the decoded images between runs; None: nothing is kept
+    cache=None,         # folder that keeps the decoded images between runs; None: nothing is kept. For loaders from `get_dls`
     device=None,        # where the bytes are; None: where the batches of `dls` go
 )->DataLoaders: # with `.vocab`, `.size`, `.source`, and `.test` if there are test images
     "The same images, decoded once and kept on the device as bytes"
+    if cache and not hasattr(dls, 'size'): raise ValueError(f'cache={str(cache)!r}: only for loaders from `get_dls`, which say how their images were made')
+    norm = next((f for f in dls.train.after_batch.fs if isinstance(f, Normalize)), None)
+    if norm is None or not all(torch.allclose(a.flatten().cpu().float(), torch.tensor(b)) for a,b in zip((norm.mean, norm.std), imagenet_stats)): raise ValueError("dls: must normalise by ImageNet's statistics, as images in memory are")
     device = torch.device(device or dls.device or 'cpu')
     t = {k: v.to(device) for k,v in _bytes(dls, cache).items()}
     source = getattr(dls, 'source', '')

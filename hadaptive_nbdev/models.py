@@ -86,7 +86,7 @@ class HadaptiveNet(nn.Module, _Hub):
         if self.head is None or pool!=self.global_pool:
             self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.num_features, self.head_hidden_size, **like), nn.Hardswish(), nn.Dropout(self.drop_rate)).train(self.training) if pool else nn.Identity()
         self.num_classes,self.global_pool = num_classes,pool
-        if _Hub is not object: self._hub_mixin_config |= dict(num_classes=num_classes, global_pool=pool)  # what `save_pretrained` writes
+        if isinstance(config := getattr(self, '_hub_mixin_config', None), dict): config.update((k, v) for k,v in dict(num_classes=num_classes, global_pool=pool).items() if k in config)  # what `save_pretrained` writes
         self.classifier = nn.Linear(self.head_hidden_size, num_classes, **like) if num_classes else nn.Identity()
 
     def get_classifier(self)->nn.Module: # (B, 1280) -> (B, num_classes); an identity without classes
@@ -110,6 +110,9 @@ class HadaptiveNet(nn.Module, _Hub):
         return x if pre_logits else self.classifier(x)
 
     def forward(self, x): return self.forward_head(self.forward_features(x))
+
+    @classmethod
+    def _load_as_pickle(cls, model, model_file, *_): raise ValueError(f'{str(model_file)!r}: weights must be in safetensors; this file would have to be unpickled')
 
     def group_matcher(self,
         coarse:bool=False, # a group per stage instead of per block?

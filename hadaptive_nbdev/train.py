@@ -6,7 +6,7 @@
 __all__ = ['PRECISIONS', 'warmup_cosine', 'adaptive_modules', 'TemperatureCallback', 'selection_entropy', 'SelectionRecorder',
            'top5', 'hadaptive_learner', 'plot_curves', 'epoch_table', 'EpochTable', 'train', 'hadaptive_train']
 
-# %% ../nbs/08_training.ipynb #1c301988
+# %% ../nbs/08_training.ipynb #ca9ff66f
 import json,sys,time
 from functools import partial
 from importlib.metadata import version
@@ -269,7 +269,7 @@ def _train(source, arch, epochs, bs, lr, wd, warmup, size, valid_pct, limit, see
     (out/'checkpoint.pt').unlink(missing_ok=True)
     _report(run, out)
 
-# %% ../nbs/08_training.ipynb #2de0d4fc
+# %% ../nbs/08_training.ipynb #3a429eec
 @call_parse
 def hadaptive_train(
     source:str='digits',   # digits, cifar10, cifar100, imagenette, or a folder in class-folder layout
