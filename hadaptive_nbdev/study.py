@@ -6,7 +6,7 @@
 __all__ = ['STUDIES', 'BUDGETS', 'LRS', 'build', 'plan', 'run_key', 'do_run', 'hadaptive_study', 'results', 'by_seed', 'summary',
            'verdict', 'judge', 'sees_blocks', 'plot_claims']
 
-# %% ../nbs/18_study.ipynb #0a9afe72
+# %% ../nbs/18_study.ipynb #dfbd8011
 import hashlib,json,os,sys,threading,time
 from concurrent.futures import BrokenExecutor,ProcessPoolExecutor,as_completed
 from functools import lru_cache
@@ -126,7 +126,7 @@ def run_key(
     "What tells one run from another: the same for an arm that several studies share"
     return hashlib.sha1(json.dumps({**config, 'source': Path(config['source']).name}, sort_keys=True).encode()).hexdigest()[:10]
 
-# %% ../nbs/18_study.ipynb #0af41e23
+# %% ../nbs/18_study.ipynb #30227a0e
 @lru_cache(maxsize=2)
 def _images(source, size, bs, limit, valid_pct, cache, device=None): return in_memory(get_dls(source, size=size, bs=bs, limit=limit, valid_pct=valid_pct), cache=cache, device=device)
 
@@ -175,7 +175,7 @@ def do_run(
         with file_lock(folder/'lock', wait=False): return _do_run(config, folder, compile)
     except BlockingIOError: raise ValueError(f'work={str(work)!r}: another process trains run {folder.name}') from None
 
-# %% ../nbs/18_study.ipynb #970bcebd
+# %% ../nbs/18_study.ipynb #3014900b
 def _begin(threads):
     "In each child: its share of the cores, and an end when the parent's comes"
     torch.set_num_threads(threads)
