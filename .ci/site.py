@@ -11,7 +11,6 @@ from urllib.parse import unquote,urljoin
 import nbformat,yaml
 from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
-from nbconvert.filters import markdown2html_mistune
 from nbdev.quarto import refresh_quarto_yml
 from nbdev.serve import proc_nbs
 from pygments.formatters import HtmlFormatter
