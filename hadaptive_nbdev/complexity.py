@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend,sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 # %% ../nbs/00_complexity.ipynb #41fbc8db
@@ -41,7 +42,7 @@ def _ops(names): return [getattr(_aten, n+s) for n in names.split() for s in (''
 _bn    = _ops('native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm')
 _pools = _ops('mean _adaptive_avg_pool2d avg_pool2d')
 _elementwise = _ops('add sub mul div neg abs sqrt rsqrt reciprocal exp tanh sigmoid relu hardtanh hardswish hardsigmoid silu gelu '
-    'leaky_relu elu mish _softmax pow clamp maximum minimum')
+    'leaky_relu elu mish _softmax _safe_softmax pow clamp maximum minimum')
 _counted = {o:f for f,os in ((_per_out(1), _elementwise), (_per_out(2), _ops('addcmul')),
     (_norm, _bn+_ops('native_layer_norm native_group_norm')), (_pool, _pools)) for o in os}
 
@@ -60,12 +61,13 @@ def inference(
     size:tuple,      # shape of one image (channels, height, width)
 ): # yields one image of zeros, (1, channels, height, width), of the model's type and device
     "The model in evaluation and without gradients, for looking at it"
-    modes,wanted,fast = {m: m.training for m in model.modules()},[p for p in model.parameters() if p.requires_grad],torch.backends.mha.get_fastpath_enabled()
-    like = next(model.parameters(), torch.zeros(()))
+    modes,wanted = {m: m.training for m in model.modules()},[p for p in model.parameters() if p.requires_grad]
+    fast,like = torch.backends.mha.get_fastpath_enabled(),next(model.parameters(), torch.zeros(()))
     try:
-        model.eval().requires_grad_(False)  # the FLOP counter stumbles over parameters that are handed from module to module,
-        torch.backends.mha.set_fastpath_enabled(False)  # and sees nothing of attention's fast path
-        with torch.no_grad(): yield torch.zeros(1, *size, dtype=like.dtype, device=like.device)
+        model.eval().requires_grad_(False)  # the FLOP counter stumbles over parameters handed from module to module,
+        torch.backends.mha.set_fastpath_enabled(False)  # and does not know every fused form of attention
+        with torch.no_grad(),sdpa_kernel(SDPBackend.MATH):
+            yield torch.zeros(1, *size, dtype=like.dtype, device=like.device)
     finally:
         for m,mode in modes.items(): m.training = mode
         for p in wanted: p.requires_grad_()
