@@ -12,7 +12,7 @@ from torch import Tensor,nn
 from .hadamard import n_pairs,pair_products
 from .kernel import expand,kernel_runs
 from .norm import COVARIANCES,MOMENTS,CrossHadaNorm,DySoft,channel_moments
-from .sampling import Temperature,gumbel_topk,select
+from .sampling import Temperature,best_of_slots,gumbel_slots,gumbel_topk,select
 
 # %% ../nbs/04_ach.ipynb #33e19d4c
 SCORERS = 'mlp','eca','static',None
@@ -42,7 +42,7 @@ def scorer_net(
 # %% ../nbs/04_ach.ipynb #88a49015
 NORMS = *MOMENTS,'unnormalized','batch','dysoft',None
 FUSED_NORMS = *MOMENTS,None
-ORDERS = 'score','channel'
+ORDERS = 'score','channel','slot'
 
 def _check(name, value, allowed):
     if value not in allowed: raise ValueError(f'{name}={value!r}: must be one of {", ".join(map(repr, allowed))}')
@@ -63,8 +63,10 @@ class ACH(nn.Module):
         scorer:str='mlp',     # one of `SCORERS`: the evaluation network
         learnable:bool=True,  # choose channels by score? Else the first `num_selected` are taken
         pointwise:bool=True,  # 1x1 convolution and BatchNorm first? Without, `norm` must be 'batch', 'dysoft' or None
-        order:str='score',    # one of `ORDERS`: how the chosen channels are ordered
-        noise:bool=True,      # Gumbel noise in training?
+        order:str='score',    # one of `ORDERS`: chosen channels by falling score, by index, or one from each of `num_selected` slots of neighbours
+        noise:float=1.,       # scale of the Gumbel noise in training, >= 0
+        anneal:float=0.,      # share of the training in which the noise falls to 0 (by `set_progress`), 0 to 1; 0: it stays
+        straight_through:bool=True, # a gradient to the scores?
         tau:float=1.8,        # first temperature, see `Temperature`
         tau_min:float=.1,     # smallest temperature
         alpha:float=.01,      # relative step of the temperature
@@ -75,8 +77,13 @@ class ACH(nn.Module):
         for name,value,allowed in (('norm',norm,NORMS), ('cov',cov,COVARIANCES), ('scorer',scorer,SCORERS), ('order',order,ORDERS)): _check(name, value, allowed)
         if not pointwise: _check('norm', norm, ('batch','dysoft',None))
         if fused: _check('norm', norm, FUSED_NORMS)
+        if order=='slot' and in_chs%num_selected: raise ValueError(f"num_selected={num_selected}: must divide in_chs={in_chs} for order='slot'")
+        if not noise >= 0: raise ValueError(f'noise={noise}: must be at least 0')
+        if not 0 <= anneal <= 1: raise ValueError(f'anneal={anneal}: must be from 0 to 1')
         self.in_chs,self.num_selected,self.out_chs = in_chs,num_selected,in_chs+n_pairs(num_selected)
-        self.norm_name,self.order,self.noise,self.fused = norm,order,noise,fused
+        self.norm_name,self.order,self.fused = norm,order,fused
+        self.noise,self.anneal,self.straight_through = float(noise),anneal,straight_through
+        self.register_buffer('noise_scale', torch.tensor(self.noise), persistent=False)
         self.conv = nn.Conv2d(in_chs, in_chs, 1) if pointwise else None
         self.bn = nn.BatchNorm2d(in_chs) if pointwise else None
         self.scorer = scorer_net(scorer, in_chs) if learnable else None
@@ -95,10 +102,24 @@ class ACH(nn.Module):
     )->tuple[Tensor,Tensor]: # indices (B, C_s), int64; straight-through mask (B, C) in training, else None
         "Select channels by score: sampled in training, the best in inference"
         if self.scorer is None: return torch.arange(self.num_selected, device=feats.device).expand(feats.shape[0], -1),None
-        logits = self.scorer(feats)
-        if self.training: mask,idx = gumbel_topk(logits, self.num_selected, self.temperature.tau, self.noise)
-        else: mask,idx = None,logits.topk(self.num_selected, 1).indices
-        return (idx.sort(1).values if self.order=='channel' else idx),mask
+        return self.choose_by(self.scorer(feats))
+
+    def choose_by(self,
+        logits:Tensor, # (B, C) scores
+    )->tuple[Tensor,Tensor]: # as `choose`
+        "Select channels by given scores"
+        k,slots,mask = self.num_selected,self.order=='slot',None
+        if self.training:
+            noise = self.noise_scale if self.noise else 0.
+            mask,idx = (gumbel_slots if slots else gumbel_topk)(logits, k, self.temperature.tau, noise)
+        else: idx = best_of_slots(logits, k) if slots else logits.topk(k, 1).indices
+        return (idx.sort(1).values if self.order=='channel' else idx),mask if self.straight_through else None
+
+    def set_progress(self,
+        share:float, # of the training that is done, 0 to 1
+    ):
+        "Let the noise fall, if it is to be annealed"
+        if self.anneal: self.noise_scale.fill_(self.noise*max(1-share/self.anneal, 0.))
 
     def forward(self,
         x:Tensor, # (B, in_chs, H, W)

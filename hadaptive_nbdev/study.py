@@ -28,6 +28,7 @@ from .data import get_dls
 from .implant import replace_blocks
 from .loader import in_memory
 from .models import MODELS,save_weights
+from .products import block_net,examine
 from .resume import write_whole
 from .train import train
 
@@ -84,11 +85,87 @@ STUDIES = dict(  # study -> arm -> what it is; `paper`: top-1 in % on CIFAR-100
     selected={f'{k} of 96': _arm(71.58 if k==32 else None, blocks=_LAST, **({} if k==32 else dict(num_selected=k))) for k in (2,8,16,24,32,40)},
     baseline={'MobileNetV3-S as it is': _arm(70.01)})
 
+# %% ../nbs/21_study.ipynb #4d7f6034
+def _blocks(**options): return _arm(None, 'blocks', **options)
+_IB = dict(block='wide', width=134)  # the inverted bottleneck with the MACs and the parameters of 120 fixed pairs
+_ACH = dict(block='ach', num_selected=16)
+_STILL = dict(norm='batch', noise=0.)  # BatchNorm, no noise
+
+STUDIES |= dict(  # networks of three blocks and 64 channels (chapter 23); 120 products unless said otherwise
+    products={  # controls, the paper's module, forms that may count
+        'inverted, same cost':       _blocks(**_IB),
+        'inverted, same width':      _blocks(block='wide', width=184),
+        'inverted, parameters of ACH': _blocks(block='wide', width=148),
+        'no products':               _blocks(n=0),
+        'no products, activated':    _blocks(n=0, act=True),
+        'ACH, as published':         _blocks(**_ACH),
+        'ACH, fixed selection':      _blocks(**_ACH, learnable=False),
+        'fixed pairs':               _blocks(),
+        'fixed pairs, spread':       _blocks(pairs='spread'),
+        'copies':                    _blocks(op='copy'),
+        'sums':                      _blocks(op='sum'),
+        'maxima':                    _blocks(op='maximum'),
+        'gate':                      _blocks(op='gate'),
+        'fixed pairs, activated factor': _blocks(op='half'),
+        'fixed pairs, all activated':    _blocks(act=True),
+        'copies, all activated':         _blocks(op='copy', act=True),
+        'fixed pairs, second projection': _blocks(second=True),
+        'fixed pairs, gain 0':       _blocks(gain=0.),
+        'fixed pairs, raw':          _blocks(norm=None),
+        'fixed pairs, no activation behind': _blocks(filter_act=False),
+        'inverted, no activation behind':    _blocks(**_IB, filter_act=False),
+        'star':                      _blocks(block='star', width=95),
+        'star, activated factor':    _blocks(block='star', width=95, act=True)},
+    places={  # behind the filter and in the head; each beside an inverted bottleneck of its cost
+        'behind the filter':         _blocks(block='behind', width=64, n=120, pairs='spread'),
+        'across the filter':         _blocks(block='behind', width=64, n=120, across=True, pairs='spread'),
+        'copies behind':             _blocks(block='behind', width=64, n=120, op='copy', pairs='spread'),
+        'inverted, cost of behind':  _blocks(block='wide', width=115),
+        'inverted, pooled products': _blocks(**_IB, pooled=496),
+        'inverted, pooled squares':  _blocks(**_IB, pooled=496, pooled_op='square'),
+        'inverted, parameters of pooled': _blocks(block='wide', width=147)},
+    choice={  # why the choice hurts: one thing at a time from the paper's module to fixed pairs
+        'as published':              _blocks(**_ACH),
+        'BatchNorm':                 _blocks(**_ACH, norm='batch'),
+        'affine moments':            _blocks(**_ACH, norm='affine'),
+        'noise 0.3':                 _blocks(**_ACH, noise=.3),
+        'noise 0':                   _blocks(**_ACH, noise=0.),
+        'annealed':                  _blocks(**_ACH, anneal=.5),
+        'by channel':                _blocks(**_ACH, order='channel'),
+        'slots':                     _blocks(**_ACH, order='slot'),
+        'static scores':             _blocks(**_ACH, scorer='static'),
+        'no gradient to scores':     _blocks(**_ACH, straight_through=False),
+        'static, by channel':        _blocks(**_ACH, scorer='static', order='channel'),
+        'static, slots':             _blocks(**_ACH, scorer='static', order='slot'),
+        'static, by channel, annealed': _blocks(**_ACH, scorer='static', order='channel', anneal=.5),
+        'static, by channel, noise 0':  _blocks(**_ACH, scorer='static', order='channel', noise=0.),
+        'static, slots, annealed, BatchNorm': _blocks(**_ACH, scorer='static', order='slot', anneal=.5, norm='batch'),
+        'by channel, noise 0, BatchNorm': _blocks(**_ACH, **_STILL, order='channel'),
+        'slots, BatchNorm':          _blocks(**_ACH, norm='batch', order='slot'),
+        'slots, noise 0, BatchNorm': _blocks(**_ACH, **_STILL, order='slot'),
+        'fixed selection':           _blocks(**_ACH, learnable=False),
+        'fixed selection, BatchNorm':_blocks(**_ACH, learnable=False, norm='batch')},
+    linear={  # no other activation in the network
+        'products':                  _blocks(act='none'),
+        'products, spread':          _blocks(act='none', pairs='spread'),
+        'products, second projection': _blocks(act='none', second=True),
+        'products behind':           _blocks(act='none', block='behind', width=64, n=120, pairs='spread'),
+        'products across':           _blocks(act='none', block='behind', width=64, n=120, across=True, pairs='spread'),
+        'copies':                    _blocks(act='none', op='copy'),
+        'squares':                   _blocks(act='none', op='square', pairs='spread'),
+        'inverted, linear':          _blocks(**_IB, act='none'),
+        'inverted, squares for activations': _blocks(**_IB, act='square'),
+        'inverted, squares before the filter': _blocks(**_IB, act='square', filter_act=False),
+        'star':                      _blocks(act='none', block='star', width=95),
+        'ACH, as published':         _blocks(**_ACH, act='none')})
+
+# %% ../nbs/21_study.ipynb #d000314e
 def build(
     arm:dict,        # of `STUDIES`: arch, blocks, options
     num_classes:int, # outputs
 )->torch.nn.Module:
     "The network of an arm"
+    if arm['arch']=='blocks': return block_net(num_classes, **arm['options'])
     if arm['arch'] in MODELS: return MODELS[arm['arch']](num_classes=num_classes, **arm['options'])
     net = network(arm['arch'], num_classes)
     where = int(arm['blocks']) if arm['blocks'].isdigit() else arm['blocks'].split(',')
@@ -101,10 +178,12 @@ def build(
 BUDGETS = dict(  # data: the set of which this project keeps rows
     smoke=dict(data='digits',            size=32,  limit=200,   epochs=1,   bs=32,  lr=3e-3, seeds=1, precision='float32'),
     cpu=  dict(data='cifar10-jpeg',      size=64,  limit=10000, epochs=10,  bs=64,  lr=1e-3, seeds=3, precision='float32'),
+    bench=dict(data='cifar10-jpeg',      size=32,  limit=15000, epochs=8,   bs=64,  lr=2e-3, seeds=5, precision='float32', valid_pct=1/3, warmup=.05, rows='products'),
     gpu=  dict(data='tiny-imagenet-100', size=128, limit=None,  epochs=40,  bs=256, lr=3e-3, seeds=3, precision='bfloat16'),
     paper=dict(data='cifar100',          size=224, limit=None,  epochs=200, bs=64,  lr=1e-3, seeds=3, precision='float32'))
 LRS = 5e-4,1e-3,3e-3,6e-3,12e-3
 STUDIES['lr'] = {f'{lr:g}': dict(_arm(None), lr=lr, test=False) for lr in LRS}  # one seed, before all others; no test images
+STUDIES['bench_lr'] = {f'{name}, {lr:g}': dict(arm, lr=lr, test=False) for name,arm in (('inverted', _blocks(**_IB)), ('fixed pairs', _blocks()), ('ACH', _blocks(**_ACH))) for lr in (1e-3,4e-3,8e-3)}
 
 def plan(
     study:str,   # a name in `STUDIES`
@@ -116,9 +195,9 @@ def plan(
     if study not in STUDIES: raise ValueError(f'study={study!r}: must be one of {", ".join(STUDIES)}')
     if budget not in BUDGETS: raise ValueError(f'budget={budget!r}: must be one of {", ".join(BUDGETS)}')
     b = dict(BUDGETS[budget])
-    n,data = b.pop('seeds'),b.pop('data')
+    n,data,_ = b.pop('seeds'),b.pop('data'),b.pop('rows', None)
     arms = [{k: v for k,v in arm.items() if k!='paper'} for arm in STUDIES[study].values()]
-    return [{**b, **arm, 'source': str(source or data), 'wd': 1e-4, 'warmup': .1, 'valid_pct': .1, 'seed': s} for s in range(seeds or (1 if study=='lr' else n)) for arm in arms]
+    return [{'wd': 1e-4, 'warmup': .1, 'valid_pct': .1, **b, **arm, 'source': str(source or data), 'seed': s} for s in range(seeds or (1 if study.endswith('lr') else n)) for arm in arms]
 
 def run_key(
     config:dict, # an entry of `plan`
@@ -134,7 +213,7 @@ def _images_of(c, work, **kwargs): return _images(c['source'], c['size'], c['bs'
 
 def _code():
     "Eight digits that tell one state of the code that trains from another"
-    names = 'ach','baselines','blocks','data','hadamard','implant','kernel','loader','models','norm','resume','sampling','train'
+    names = 'ach','baselines','blocks','data','hadamard','implant','kernel','loader','models','norm','products','resume','sampling','train'
     return hashlib.sha1(b''.join(Path(bench.__file__).with_name(f'{n}.py').read_bytes() for n in names)).hexdigest()[:8]
 
 _CODE = _code()  # of what is imported now
@@ -154,6 +233,7 @@ def _do_run(c, folder, compile):
             train_images=len(dls.train.images), valid_images=len(dls.valid.images), test_images=len(dls.test.images) if dls.test else 0,
             **{k: c[k] for k in ('size','epochs','bs','lr','wd','warmup','seed','precision')}, compile=compile, params=costs.params, macs=costs.macs, **{k: round(results.get(k, np.nan), 5) for k in _METRICS},
             threads=torch.get_num_threads(), code=_CODE, **stamp(dls.device))
+        if c['arch']=='blocks': row |= {k: round(v, 5) for k,v in examine(learn.model, dls.valid).items()}
         save_weights(learn.model, folder/'weights.safetensors', config=c, classes=[str(v) for v in dls.vocab], size=dls.size)
         write_whole(folder/'table.csv', table.round(5).to_csv(index=False))
         write_whole(folder/'row.json', json.dumps(row))
@@ -184,7 +264,7 @@ def _begin(threads):
         os._exit(1)
     threading.Thread(target=watch, daemon=True).start()
 
-def _runs(out): return Rows(Path(out)/'runs.csv', ['run'])
+def _runs(out, budget): return Rows(Path(out)/f'{BUDGETS[budget].get("rows", "runs")}.csv', ['run'])
 
 @call_parse
 def hadaptive_study(
@@ -202,7 +282,7 @@ def hadaptive_study(
     "Do the runs of a study that have no row yet, one row each"
     try:
         if jobs<1: raise ValueError(f'jobs={jobs}: must be at least 1')
-        todo,rows,stop = plan(study, budget, source, seeds),_runs(out),time.time()+60*minutes if minutes else float('inf')
+        todo,rows,stop = plan(study, budget, source, seeds),_runs(out, budget),time.time()+60*minutes if minutes else float('inf')
         pending = [c for c in todo if not rows.done(run=run_key(c))]
         print(f'{study}, {budget}: {len(todo)} runs, {len(todo)-len(pending)} done before', flush=True)
         if not pending: return
@@ -224,7 +304,7 @@ def hadaptive_study(
                     failed.append(f'{c["arch"]} {c["options"]} seed {c["seed"]}: {e}')
                     print(failed[-1], file=sys.stderr, flush=True)
                     continue
-                write_whole(Path(out)/'epochs'/f'{row["run"]}.csv', table.to_csv(index=False))
+                if rows.path.stem=='runs': write_whole(Path(out)/'epochs'/f'{row["run"]}.csv', table.to_csv(index=False))
                 rows.add([{'budget': budget, **row}])
                 print(f'{len(todo)-len(queue)-len(running)}/{len(todo)}  {row["arch"]} {row["blocks"]} {row["options"]} seed {row["seed"]}: validation {100*row["valid_accuracy"]:.2f} %, {row["minutes"]:.1f} minutes', flush=True)
         if failed: raise ValueError(f'{len(failed)} runs failed, the first: {failed[0]}')
@@ -239,7 +319,7 @@ def results(
     out='results',    # folder of runs.csv
 )->pd.DataFrame: # a row per run that is done: arm, seed and the row's columns; empty if there is none
     "The rows of a study"
-    path,names = Path(out)/'runs.csv',list(STUDIES[study])
+    path,names = _runs(out, budget).path,list(STUDIES[study])
     table = pd.read_csv(path, dtype=dict(run=str, blocks=str)).set_index('run', drop=False) if path.exists() else pd.DataFrame()
     runs = [(names[i%len(names)], run_key(c)) for i,c in enumerate(plan(study, budget, source, 10))]
     found = [dict(arm=a, **table.loc[k].to_dict()) for a,k in runs if k in table.index]

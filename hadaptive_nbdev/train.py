@@ -65,9 +65,11 @@ def adaptive_modules(
     return {n: m for n,m in model.named_modules() if isinstance(m, ACH) and m.scorer is not None}
 
 class TemperatureCallback(Callback):
-    "Update every ACH's temperature by the gradient at its evaluation network's last weight"
+    "Update every ACH's temperature by the gradient at its evaluation network's last weight, and its noise by the progress"
     order,run_valid = 20,False  # after MixedPrecision has unscaled
     def before_fit(self): self.adaptive = list(adaptive_modules(self.model).values())
+    def before_batch(self):
+        for m in self.adaptive: m.set_progress(self.pct_train)
     def before_step(self):
         for m in self.adaptive:
             w = m.score_weight
@@ -93,7 +95,7 @@ class SelectionRecorder(Callback):
 
     def _count(self, name, ach, scorer, args, logits):
         if ach.training: return
-        idx = logits.detach().topk(ach.num_selected, 1).indices
+        idx = ach.choose_by(logits.detach())[0]
         self.counts[name][:-1] += idx.flatten().bincount(minlength=logits.shape[1])
         self.counts[name][-1] += len(logits)
 
