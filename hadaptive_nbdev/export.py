@@ -134,9 +134,8 @@ class FixedACH(nn.Module):
         ach:ACH, # without an evaluation network, or with `StaticScores`
     ):
         super().__init__()
-        scores = torch.arange(ach.in_chs, 0, -1) if ach.scorer is None else ach.scorer.weight
-        idx = scores[None].topk(ach.num_selected, 1).indices
-        if ach.order=='channel': idx = idx.sort(1).values
+        if ach.scorer is None: idx = torch.arange(ach.num_selected)[None]
+        else: idx = ach.eval().choose_by(ach.scorer.weight[None])[0]
         self.conv,self.bn = (None,None) if ach.conv is None else (ach.conv,ach.bn) if ach.norm_name=='unnormalized' else (fuse_conv_bn_eval(ach.conv, ach.bn),None)
         self.norm = ach.norm if ach.norm_name in ('batch','dysoft') else None
         left,right = idx[0][pair_index(ach.num_selected)]
@@ -144,7 +143,7 @@ class FixedACH(nn.Module):
         if self.norm is None and ach.norm is not None:
             mean,var = ach.norm.pair_moments(ach.bn, idx)
             scale = (var.clamp(min=0) + ach.norm.eps).rsqrt()
-            for n,t in dict(scale=scale, shift=-mean*scale).items(): self.register_buffer(n, t[0,:,None,None].to(scores.dtype if scores.is_floating_point() else t.dtype))
+            for n,t in dict(scale=scale, shift=-mean*scale).items(): self.register_buffer(n, t[0,:,None,None].to(ach.norm.phi.dtype))
         else: self.scale = None
 
     def forward(self, x):
@@ -270,8 +269,7 @@ def fix_selection(
         m = net.get_submodule(name)
         k,points = m.num_selected,torch.zeros(m.in_chs)
         for rank in range(k): points += (k-rank)*torch.bincount(idx[:,rank], minlength=m.in_chs)
-        best = points.topk(k).indices
-        if m.order=='channel': best = best.sort().values
+        best = m.eval().choose_by(points[None])[0][0]
         overlap = torch.isin(idx, best).float().mean().item()
         fixed = overlap>=least
         rows.append(dict(module=name, chs=m.in_chs, k=k, images=len(idx), sets=len(idx.sort(1).values.unique(dim=0)), overlap=overlap, chance=k/m.in_chs, ranks=(idx==best).float().mean().item(), fixed=fixed))
