@@ -23,10 +23,10 @@ try:
 except ImportError as e: onnx,_missing = None,e  # `to_onnx` says so
 
 from .ach import ACH,FUSED_NORMS,StaticScores
-from .baselines import _RELEASE,_version
 from .blocks import GhostBottleneck
 from .hadamard import pair_index
 from .models import HadaptiveNet,load_model
+from .records import RELEASE,one_line_errors,version_option,write_whole
 
 # %% ../nbs/13_export.ipynb #15c393b5
 class _AsWritten(ACH):
@@ -231,12 +231,7 @@ def to_onnx(
         if dynamic_batch: value.type.tensor_type.shape.dim[0].dim_param = 'batch'
     onnx.helper.set_model_props(proto, props)
     onnx.checker.check_model(proto, full_check=True)
-    part = path.with_name(path.name+'.part')
-    try: onnx.save(proto, part)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    return part.replace(path)
+    return write_whole(path, proto.SerializeToString())
 
 # %% ../nbs/13_export.ipynb #727ae62f
 def _images(batches):
@@ -289,10 +284,10 @@ def hadaptive_export(
     fix:str='',           # fix the choice of modules whose overlap is at least this, 0 to 1; empty: none
     calibrate:str='',     # source of the images that measure it: a name or folder as in hadaptive_train; empty: that of the training
     images:int=512,       # how many of them, rounded up to batches of 64
-    version:_version=_RELEASE,
+    version:version_option=RELEASE,
 ):
     "Write a trained network as ONNX"
-    try:
+    with one_line_errors('hadaptive_export'):
         model,meta = load_model(weights)
         side,path = size or meta.get('size', 224),Path(out) if out else Path(weights).with_suffix('.onnx')
         if path.suffix=='.safetensors': raise ValueError(f'out={str(path)!r}: must not be a file of weights')
@@ -310,5 +305,4 @@ def hadaptive_export(
             model,table = fix_selection(model, batches, float(fix))
             print(table.round(3).to_string(index=False))
         to_onnx(model, path, (model.in_chans,side,side), not single, dtype, **dict(mean=(.485,.456,.406), std=(.229,.224,.225)) | {k: meta[k] for k in ('arch','options','classes','mean','std') if k in meta})
-    except (ValueError,OSError,ImportError) as e: raise SystemExit(f'hadaptive_export: {e}') from None
     print(f'{path}: {os.path.getsize(path)/1e6:.2f} MB, {meta["arch"]}, {len(meta["classes"])} classes, {side}x{side}, {dtype}, opset {OPSET}')

@@ -23,7 +23,7 @@ from safetensors.torch import load_file,save_file
 from torch import Tensor
 
 from .data import SOURCES
-from .resume import write_whole
+from .records import write_whole
 
 # %% ../nbs/18_loader.ipynb #1bb8827a
 def random_affine(
@@ -118,7 +118,8 @@ def _bytes(dls, cache):
     bytes_ = {f'{k}_{what}': t for k,both in parts.items() for what,t in zip(('images','labels'), both)}
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda p: save_file(bytes_, p))
+        try: write_whole(path, lambda p: save_file(bytes_, p))
+        except SafetensorError as e: raise OSError(f'{str(path)!r}: cannot be written ({e})') from None
     return bytes_
 
 # %% ../nbs/18_loader.ipynb #7baaea63

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fastcore.meta import delegates
 from safetensors import SafetensorError,safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor,nn
 try: from timm.models import build_model_with_cfg,generate_default_cfgs,register_model
 except ImportError: register_model = None  # timm is optional
@@ -21,6 +21,7 @@ except ImportError: _Hub = object  # likewise
 
 from .ach import ACH,xavier_init
 from .blocks import GhostBottleneck,HadamardBottleneck,conv_norm_act
+from .records import write_whole
 
 # %% ../nbs/06_models.ipynb #5f17e06c
 def _C(c, k, s): return 'C',(c,k,s)
@@ -163,10 +164,8 @@ def save_weights(
     **metadata       # anything JSON can hold: class names, image size, normalisation
 )->Path: # the file
     "Parameters and buffers of `model` with `metadata`, as safetensors"
-    path = Path(path)
-    part = path.with_name(path.name+'.part')
-    save_file({k: v.detach().cpu().contiguous() for k,v in model.state_dict().items()}, part, metadata={k: json.dumps(v) for k,v in metadata.items()})
-    return part.replace(path)
+    tensors = {k: v.detach().cpu().contiguous() for k,v in model.state_dict().items()}
+    return write_whole(path, save(tensors, {k: json.dumps(v) for k,v in metadata.items()}))
 
 def _loads(v):
     try: return json.loads(v)

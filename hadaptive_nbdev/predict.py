@@ -16,8 +16,8 @@ from fastcore.script import call_parse
 from PIL import Image,UnidentifiedImageError
 from torch import Tensor
 
-from .baselines import _RELEASE,_several,_version
 from .models import load_model
+from .records import RELEASE,error_line,one_line_errors,several,version_option
 
 # %% ../nbs/17_predict.ipynb #06eb9e33
 IMAGENET = dict(mean=(.485,.456,.406), std=(.229,.224,.225))
@@ -104,22 +104,21 @@ def _torch(path, device):
 @call_parse
 def hadaptive_predict(
     model:str,           # weights.onnx or weights.safetensors
-    images:_several('image files', '+'),
+    images:several('image files', '+'),
     top:int=5,           # classes per image
     device:str='cpu',    # cpu or cuda
     csv:bool=False,      # as comma-separated values: image, rank, class, probability
-    version:_version=_RELEASE,
+    version:version_option=RELEASE,
 ):
     "Name what is in images"
-    try:
+    with one_line_errors('hadaptive_predict'):
         predictor = Predictor(model, device)
         if top<1: raise ValueError(f'top={top}: must be at least 1')
-    except (ValueError,OSError,ImportError) as e: raise SystemExit(f'hadaptive_predict: {e}') from None
     failed,head = 0,True
     for f in images:
         try: t = predictor.predict([f], top)
         except (ValueError,OSError) as e:
-            print(f'hadaptive_predict: {e}', file=sys.stderr)
+            print(f'hadaptive_predict: {error_line(e)}', file=sys.stderr)
             failed += 1
             continue
         if csv: print(t.to_csv(index=False, header=head, float_format='%.6f'), end='')

@@ -20,16 +20,15 @@ from fastai.torch_core import set_seed
 from fastcore.script import call_parse
 from scipy import stats
 
-from .baselines import _RELEASE,_version,network
-from . import bench
-from .bench import Rows,TABLE5,file_lock,stamp
+import hadaptive_nbdev
+from .baselines import TABLE5,network
 from .complexity import cost
 from .data import get_dls
 from .implant import replace_blocks
 from .loader import in_memory
 from .models import MODELS,save_weights
 from .products import block_net,examine
-from .resume import write_whole
+from .records import RELEASE,Rows,file_lock,one_line_errors,stamp,version_option,write_whole
 from .train import train
 
 # %% ../nbs/21_study.ipynb #2d43a848
@@ -214,7 +213,7 @@ def _images_of(c, work, **kwargs): return _images(c['source'], c['size'], c['bs'
 def _code():
     "Eight digits that tell one state of the code that trains from another"
     names = 'ach','baselines','blocks','data','hadamard','implant','kernel','loader','models','norm','products','resume','sampling','train'
-    return hashlib.sha1(b''.join(Path(bench.__file__).with_name(f'{n}.py').read_bytes() for n in names)).hexdigest()[:8]
+    return hashlib.sha1(b''.join(Path(hadaptive_nbdev.__file__).with_name(f'{n}.py').read_bytes() for n in names)).hexdigest()[:8]
 
 _CODE = _code()  # of what is imported now
 
@@ -277,10 +276,10 @@ def hadaptive_study(
     compile:bool=False,   # compile each network first: minutes once, then faster
     out:str='results',    # folder of runs.csv and epochs/
     work:str='hadaptive_runs/studies', # folder of checkpoints, weights and decoded images
-    version:_version=_RELEASE,
+    version:version_option=RELEASE,
 ):
     "Do the runs of a study that have no row yet, one row each"
-    try:
+    with one_line_errors('hadaptive_study'):
         if jobs<1: raise ValueError(f'jobs={jobs}: must be at least 1')
         todo,rows,stop = plan(study, budget, source, seeds),_runs(out, budget),time.time()+60*minutes if minutes else float('inf')
         pending = [c for c in todo if not rows.done(run=run_key(c))]
@@ -309,7 +308,6 @@ def hadaptive_study(
                 print(f'{len(todo)-len(queue)-len(running)}/{len(todo)}  {row["arch"]} {row["blocks"]} {row["options"]} seed {row["seed"]}: validation {100*row["valid_accuracy"]:.2f} %, {row["minutes"]:.1f} minutes', flush=True)
         if failed: raise ValueError(f'{len(failed)} runs failed, the first: {failed[0]}')
         if queue: print(f'{len(queue)} runs are left; the same command goes on with them')
-    except (ValueError,FileNotFoundError,ImportError) as e: raise SystemExit(f'hadaptive_study: {e}') from None
 
 # %% ../nbs/21_study.ipynb #79a9a73f
 def results(

@@ -7,9 +7,8 @@ __all__ = ['PRECISIONS', 'warmup_cosine', 'adaptive_modules', 'TemperatureCallba
            'top5', 'hadaptive_learner', 'plot_curves', 'epoch_table', 'EpochTable', 'train', 'hadaptive_train']
 
 # %% ../nbs/09_training.ipynb #ca9ff66f
-import json,sys,time
+import json,time
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -28,14 +27,14 @@ from fastcore.xtras import ContextManagers
 from fastcore.script import call_parse
 from torch import Tensor,nn
 
+from . import resume  # for `Learner.fit_resumable`
 from .ach import ACH
-from .baselines import _RELEASE,_version
 from .complexity import cost
 from .data import get_dls,get_test_dl
 from .loader import in_memory
 from .models import MODELS,load_weights,save_weights
 from .parallel import data_parallel,in_turn,start_processes,sum_ranks,unwrapped
-from .resume import write_whole
+from .records import RELEASE,installed,one_line_errors,version_option,write_whole
 
 # %% ../nbs/09_training.ipynb #990cb5a5
 def warmup_cosine(
@@ -85,7 +84,7 @@ def selection_entropy(
 
 class SelectionRecorder(Callback):
     "Record selection rates, their entropy and the temperature after each epoch of training"
-    order,_saved = 55,('rows','rates')  # _saved: what a checkpoint keeps
+    order,saved = 55,('rows','rates')  # saved: what a checkpoint keeps
     def __init__(self): self.rows,self.rates,self.hooks,self.trained = [],{},[],False
     def before_fit(self):
         self.hooks = [m.scorer.register_forward_hook(partial(self._count, n, m)) for n,m in adaptive_modules(unwrapped(self.model)).items()]
@@ -262,10 +261,11 @@ def _train(source, arch, epochs, bs, lr, wd, warmup, size, valid_pct, limit, see
     learn,results = train(dls, model, out, epochs, lr=lr, wd=wd, warmup=warmup, seed=seed, precision=precision, compile=compile, sync=sync, settings=settings)
     if not first: return
     run = dict(date=time.strftime('%Y-%m-%d'), **settings, train_images=n, valid_images=valid, test_images=test, parameters=c.params, macs=c.macs, **results, device=str(dls.device), processes=world,
-               versions={m: version(m) for m in ('torch','torchvision','fastai','fastcore')})
+               versions={m: installed(m) for m in ('torch','torchvision','fastai','fastcore')})
     save_weights(learn.model, out/'weights.safetensors', arch=arch, options=model_kw, classes=[str(v) for v in dls.vocab], size=dls.size, run=run)
     write_whole(out/'epochs.csv', learn.epochs.to_csv(index=False))
-    plot_curves(learn.epochs, f'{arch} on {Path(source).name}').savefig(out/'curves.png', dpi=100)
+    curves = plot_curves(learn.epochs, f'{arch} on {Path(source).name}')
+    write_whole(out/'curves.png', lambda p: curves.savefig(p, dpi=100, format='png'))
     plt.close('all')
     write_whole(out/'run.json', json.dumps(run, indent=1))
     (out/'checkpoint.pt').unlink(missing_ok=True)
@@ -300,12 +300,11 @@ def hadaptive_train(
     broken:str='error',    # an unreadable image is an error, or is left out: error or skip
     workers:int=-1,        # processes that decode images; -1: chosen for the machine
     out:str='',            # folder to write; empty: hadaptive_runs/ and the source's name
-    version:_version=_RELEASE,
+    version:version_option=RELEASE,
 ):
     "Train a Hadaptive-Net; leaves weights.safetensors, epochs.csv, curves.png and run.json. Killed, it goes on from its last epoch"
     none = lambda s: None if s=='none' else s
-    if min(epochs, bs) < 1: sys.exit(f'hadaptive_train: epochs={epochs}, bs={bs}: must be at least 1')
-    try:
+    with one_line_errors('hadaptive_train'):
+        if min(epochs, bs) < 1: raise ValueError(f'epochs={epochs}, bs={bs}: must be at least 1')
         _train(source, arch, epochs, bs, lr, wd, warmup, size or None, valid, limit or None, seed, broken, None if workers<0 else workers, augment, precision, compile, sync, stream, cache, restart, out,
                dict(norm=none(norm), cov=cov, scorer=none(scorer), order=order, learnable=not fixed))
-    except (ValueError,FileNotFoundError,ImportError) as e: sys.exit(f'hadaptive_train: {e}')
