@@ -177,7 +177,7 @@ def build(
 BUDGETS = dict(  # data: the set of which this project keeps rows
     smoke=dict(data='digits',            size=32,  limit=200,   epochs=1,   bs=32,  lr=3e-3, seeds=1, precision='float32'),
     cpu=  dict(data='cifar10-jpeg',      size=64,  limit=10000, epochs=10,  bs=64,  lr=1e-3, seeds=3, precision='float32'),
-    bench=dict(data='cifar10-jpeg',      size=32,  limit=15000, epochs=8,   bs=64,  lr=2e-3, seeds=5, precision='float32', valid_pct=1/3, warmup=.05, rows='products'),
+    bench=dict(data='cifar10-jpeg',      size=32,  limit=15000, epochs=8,   bs=64,  lr=4e-3, seeds=5, precision='float32', valid_pct=1/3, warmup=.05, rows='products'),
     gpu=  dict(data='tiny-imagenet-100', size=128, limit=None,  epochs=40,  bs=256, lr=3e-3, seeds=3, precision='bfloat16'),
     paper=dict(data='cifar100',          size=224, limit=None,  epochs=200, bs=64,  lr=1e-3, seeds=3, precision='float32'))
 LRS = 5e-4,1e-3,3e-3,6e-3,12e-3
