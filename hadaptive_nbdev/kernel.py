@@ -46,8 +46,35 @@ PRELUDE = r'''
   #include <algorithm>
   using std::min; using std::max;
   #define DEVICE inline
-  static int BLOCK, THREADS, BACKWARDS; static char* shared;
-  #define EACH_THREAD(tid) for (int turn = 0, tid; tid = BACKWARDS ? THREADS-1-turn : turn, turn < THREADS; ++turn)
+  static int THREADS, BACKWARDS; static char* shared;
+  inline void new_shared(long long bytes, int fill) {
+    free(shared);
+    shared = (char*)aligned_alloc(16, max(bytes, 16LL));
+    memset(shared, fill, bytes);
+  }
+  #ifdef RACES
+    #include <pthread.h>
+    #include <thread>
+    #include <vector>
+    static pthread_barrier_t barrier[2]; static thread_local int BLOCK, TID, turns;
+    inline void wait() { pthread_barrier_wait(barrier + turns++%2); }
+    #define EACH_THREAD(tid) for (int tid = TID, turn = 1; turn; turn = 0, wait())
+    template <class Body> void each_block(long long blocks, long long bytes, Body body) {
+      std::vector<std::thread> team;
+      for (auto& b : barrier) pthread_barrier_init(&b, 0, THREADS);
+      for (int tid = 0; tid < THREADS; ++tid) team.emplace_back([=] {
+        TID = tid;
+        for (BLOCK = 0; BLOCK < blocks; ++BLOCK) { if (tid == 0) new_shared(bytes, 0); wait(); body(); }
+      });
+      for (auto& t : team) t.join();
+    }
+  #else
+    static int BLOCK;
+    #define EACH_THREAD(tid) for (int turn = 0, tid; tid = BACKWARDS ? THREADS-1-turn : turn, turn < THREADS; ++turn)
+    template <class Body> void each_block(long long blocks, long long bytes, Body body) {
+      for (BLOCK = 0; BLOCK < blocks; ++BLOCK) { new_shared(bytes, 0xff); body(); }
+    }
+  #endif
 #else
   #define DEVICE __device__ __forceinline__
   extern __shared__ __align__(16) char shared[];
@@ -400,14 +427,9 @@ def _entry(name):
     params,call = f'{kind.upper()}_PARAMS({bits})',f'{kind}<{form}>({kind.upper()}_ARGS);'
     return f'''
 #ifdef HOST
-extern "C" void {name}(long long blocks, int threads, long long bytes, int backwards, {params}) {{
+extern "C" void {name}(long long blocks, long long threads, long long bytes, long long backwards, {params}) {{
   THREADS = threads; BACKWARDS = backwards;
-  for (BLOCK = 0; BLOCK < blocks; ++BLOCK) {{
-    shared = (char*)aligned_alloc(16, bytes + 16);
-    memset(shared, 0xff, bytes);
-    {call}
-    free(shared);
-  }}
+  each_block(blocks, bytes, [=] {{ {call} }});
 }}
 #else
 extern "C" __global__ void __launch_bounds__({THREADS_PER_BLOCK}, {BLOCKS_PER_MP[kind]}) {name}({params}) {{ {call} }}
@@ -486,30 +508,38 @@ def plan_backward(
     return Plan(f"backward_{dtype}_{v}{'_last'*last}", t, tiles, 1, batch*tiles, THREADS_PER_BLOCK, shared(t))
 
 # %% ../nbs/10_kernel.ipynb #b34a1307
+def _build(target, flags, names, compiler, more=''):
+    "Compile the text for this machine's CPU"
+    src = target.with_suffix('.cpp')
+    src.write_text(SOURCE + ''.join(map(_entry, names)) + more)
+    command = [compiler,'-std=c++17','-DHOST','-Wall','-Wno-unknown-pragmas',*flags,str(src),'-o',str(target)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode: raise RuntimeError(f'{compiler} failed:\n{done.stderr[:2000]}')
+    return target
+
 def compile_host(
     names=KERNELS,      # which of `KERNELS`
     folder=None,        # where the library is to lie; None: a new temporary folder
-    sanitize:bool=False, # stop at any access out of bounds and at undefined behaviour? The process then needs libasan preloaded
     compiler:str='g++', # C++17 compiler
 )->Path: # the shared library
     "Compile the kernels for this machine's CPU"
-    folder = Path(folder or tempfile.mkdtemp())
-    src,lib = folder/'kernels.cpp',folder/'kernels.so'
-    src.write_text(SOURCE + ''.join(map(_entry, names)))
-    flags = ['-g','-fsanitize=address,undefined','-fno-sanitize-recover=all'] if sanitize else ['-O2','-march=native']
-    done = subprocess.run([compiler,'-std=c++17','-DHOST','-shared','-fPIC','-Wall','-Wno-unknown-pragmas',*flags,str(src),'-o',str(lib)], capture_output=True, text=True)
-    if done.returncode: raise RuntimeError(f'{compiler} failed:\n{done.stderr[:2000]}')
-    return lib
+    target = Path(folder or tempfile.mkdtemp())/'kernels.so'
+    return _build(target, ['-shared','-fPIC','-O2','-march=native'], names, compiler)
+
+# %% ../nbs/10_kernel.ipynb #a77e1001
+def _ptr(a):
+    "An argument of a kernel as 64 bits: a tensor is its address"
+    return a.data_ptr() if isinstance(a, Tensor) else 0 if a is None else a
 
 def host_runner(
     lib, # what `compile_host` made
     backwards:bool=False, # threads last to first?
-): # called as (plan, args): runs the kernel's blocks and threads in loops
+): # called as (plan, args), like `run_cuda`: runs the kernel's blocks and threads in loops
     "Run plans on the CPU"
     lib = ctypes.CDLL(str(lib))
     def run(plan, args):
-        vals = [ctypes.c_double(a) if isinstance(a, float) else ctypes.c_longlong(a) for a in args]
-        getattr(lib, plan.kernel)(ctypes.c_longlong(plan.blocks), ctypes.c_int(plan.threads), ctypes.c_longlong(plan.shared), ctypes.c_int(backwards), *vals)
+        words = plan.blocks,plan.threads,plan.shared,int(backwards),*map(_ptr, args)
+        getattr(lib, plan.kernel)(*(ctypes.c_double(w) if isinstance(w, float) else ctypes.c_longlong(w) for w in words))
     return run
 
 # %% ../nbs/10_kernel.ipynb #f37fc2f0
@@ -523,8 +553,6 @@ def _aligned(*tensors): return next(a for a in (16,8,4,2,1) if all(t.data_ptr()%
 
 def _whole(*tensors): return [t if t is None else t.contiguous() for t in tensors]
 
-def _ptr(t): return 0 if t is None else t.data_ptr()
-
 def _norm(phi, cov): return 0 if phi is None else 1+COVARIANCES.index(cov)
 
 def run_forward(run, x, idx, weight, mean, std, phi, eps, cov, device=Device()):
@@ -534,7 +562,8 @@ def run_forward(run, x, idx, weight, mean, std, phi, eps, cov, device=Device()):
     out = torch.empty((B, C+n_pairs(k), H, W), dtype=x.dtype, device=x.device, memory_format=memory_format(x))
     plan = plan_forward(B, C, k, H*W, str(x.dtype)[6:], last, _aligned(x, out), device)
     if plan is None: return None
-    if out.numel(): run(plan, (*map(_ptr, (x,idx,weight,mean,std,phi,out)), C, k, H*W, plan.pixels, plan.tiles, plan.splits, _norm(phi, cov), float(eps)))
+    numbers = C,k,H*W,plan.pixels,plan.tiles,plan.splits,_norm(phi, cov),float(eps)
+    if out.numel(): run(plan, (x, idx, weight, mean, std, phi, out, *numbers))
     return out
 
 def run_backward(run, g, x, idx, weight, mean, std, phi, eps, cov, moments, device=Device()):
@@ -548,7 +577,9 @@ def run_backward(run, g, x, idx, weight, mean, std, phi, eps, cov, moments, devi
     def part(n): return (torch.empty if g.numel() else torch.zeros)((B, plan.tiles, n), dtype=torch.float32, device=x.device)
     gweight,gphi = part(k),part(n_pairs(k) if phi is not None else 0)
     gmean,gstd = (part(k),part(k)) if moments else (None,None)
-    if g.numel(): run(plan, (*map(_ptr, (g,x,idx,weight,mean,std,phi,gx,gweight,gmean,gstd,gphi if phi is not None else None)), C, k, H*W, plan.pixels, plan.tiles, _norm(phi, cov), float(eps)))
+    results = gx,gweight,gmean,gstd,gphi if phi is not None else None
+    numbers = C,k,H*W,plan.pixels,plan.tiles,_norm(phi, cov),float(eps)
+    if g.numel(): run(plan, (g, x, idx, weight, mean, std, phi, *results, *numbers))
     def to_channels(v):  # one owner per channel here as well
         if v is None: return x.new_empty(0, dtype=torch.float32)
         return torch.where(idx[:,:,None]==torch.arange(C, device=x.device), v.sum(1)[:,:,None], 0.).sum((0,1))
@@ -652,14 +683,14 @@ def _cuda_kernel(name, index):
 
 def run_cuda(
     plan:Plan,   # how to launch
-    args:tuple,  # addresses, integers and floats, in the order of the kernel's parameters
+    args:tuple,  # tensors or addresses, integers and floats, in the order of the kernel's parameters
     index:int=0, # the GPU's number
 ):
     "Launch a plan on PyTorch's current stream, without waiting for it"
     import cupy
     kernel = _cuda_kernel(plan.kernel, index)
     with cupy.cuda.Device(index),cupy.cuda.ExternalStream(torch.cuda.current_stream(index).cuda_stream, index):
-        kernel((plan.blocks,), (plan.threads,), args, shared_mem=plan.shared)
+        kernel((plan.blocks,), (plan.threads,), tuple(map(_ptr, args)), shared_mem=plan.shared)
 
 @functools.cache
 def _runner(index):
