@@ -24,48 +24,73 @@ from .records import RELEASE,one_line_errors,several,version_option
 
 # %% ../nbs/11_baselines.ipynb #eca3168f
 def _unbiased(net):
+    "The network without the biases of its convolutions"
     for m in net.modules():
         if isinstance(m, nn.Conv2d): m.bias = None
     return net
 
 # %% ../nbs/11_baselines.ipynb #7ddac26b
-_quarter = partial(InvertedResidual, se_layer=lambda chs,_: SqueezeExcitation(chs, chs//4, scale_activation=nn.Hardsigmoid))
+def _quarter_se(chs, _): return SqueezeExcitation(chs, chs//4, scale_activation=nn.Hardsigmoid)
+
+_quarter = partial(InvertedResidual, se_layer=_quarter_se)
 
 NETWORKS = dict(  # the paper's ten and GhostNet: where each is kept
-    shufflenetv2='torchvision:shufflenet_v2_x1_0', mobilenetv3_s='torchvision:mobilenet_v3_small', mobilenetv3_l='torchvision:mobilenet_v3_large',
-    mobilenetv4_s='timm:mobilenetv4_conv_small', mobilenetv4_m='timm:mobilenetv4_conv_medium', mobilenetv4_l='timm:mobilenetv4_conv_large',
-    starnet_s1='timm:starnet_s1', starnet_s2='timm:starnet_s2', starnet_s3='timm:starnet_s3', starnet_s4='timm:starnet_s4', ghostnet='timm:ghostnet_100')
+    shufflenetv2='torchvision:shufflenet_v2_x1_0',
+    mobilenetv3_s='torchvision:mobilenet_v3_small', mobilenetv3_l='torchvision:mobilenet_v3_large',
+    mobilenetv4_s='timm:mobilenetv4_conv_small', mobilenetv4_m='timm:mobilenetv4_conv_medium',
+    mobilenetv4_l='timm:mobilenetv4_conv_large',
+    starnet_s1='timm:starnet_s1', starnet_s2='timm:starnet_s2',
+    starnet_s3='timm:starnet_s3', starnet_s4='timm:starnet_s4',
+    ghostnet='timm:ghostnet_100')
 
 TABLE5 = (  # its networks in its order
-    'mobilenetv3_s','shufflenetv2','hadaptive_net_s','mobilenetv4_s','starnet_s1','hadaptive_net_m','starnet_s2','mobilenetv3_l',
-    'starnet_s3','hadaptive_net_l','starnet_s4','mobilenetv4_m','mobilenetv4_l')
+    'mobilenetv3_s','shufflenetv2','hadaptive_net_s','mobilenetv4_s','starnet_s1','hadaptive_net_m','starnet_s2',
+    'mobilenetv3_l','starnet_s3','hadaptive_net_l','starnet_s4','mobilenetv4_m','mobilenetv4_l')
+
+# %% ../nbs/11_baselines.ipynb #721def3f
+def _of_torchvision(): return torchvision.models.list_models(torchvision.models)
+
+def _from_torchvision(name, fn, num_classes, authors, kwargs):
+    "A network of torchvision, MobileNetV3 as the authors have it"
+    odd = [k for k in ('in_chans','features_only','pretrained','checkpoint_path') if k in kwargs]
+    if odd: raise ValueError(f'{odd[0]}={kwargs[odd[0]]!r}: an option of timm, and {name} comes from torchvision')
+    if authors and name.startswith('mobilenetv3'): kwargs['block'] = _quarter
+    return torchvision.models.get_model(fn, num_classes=num_classes, **kwargs)
+
+def _from_timm(name, fn, num_classes, authors, kwargs):
+    "A network of timm, StarNet as the authors have it"
+    net = timm.create_model(fn, num_classes=num_classes, **kwargs)
+    return _unbiased(net) if authors and name.startswith('starnet') else net
+
+def _unknown(name, fn):
+    "The error that says which names there are"
+    known = [*MODELS, *NETWORKS, *_of_torchvision(), *(timm.list_models() if timm else [])]
+    near = list(dict.fromkeys(get_close_matches(fn, known, 6, .5)))
+    where = ' in timm or torchvision' if timm else ' (and timm is not installed)'
+    what = f"near: {', '.join(near) or 'none'}; the paper's: {', '.join([*MODELS, *NETWORKS])}"
+    return ValueError(f"name={name!r}: no such image classifier{where}; {what}")
 
 # %% ../nbs/11_baselines.ipynb #0e14db4c
-def _known(): return [*MODELS, *NETWORKS, *torchvision.models.list_models(torchvision.models), *(timm.list_models() if timm else [])]
-
 def network(
-    name:str,              # one of `MODELS` or `NETWORKS`, or a name of torchvision or timm, with 'torchvision:' or 'timm:' before it if need be
+    name:str,              # of `MODELS`, `NETWORKS`, torchvision or timm; 'torchvision:' or 'timm:' before it says which
     num_classes:int=1000,  # outputs
-    authors:bool=True,     # the paper's own version of MobileNetV3 and StarNet? Off for a library's weights; other names ignore it
-    **kwargs               # passed to the library: `weights` (torchvision), `pretrained`, `in_chans`, `features_only` (timm)
+    authors:bool=True,     # the paper's version of MobileNetV3 and StarNet? Off for a library's weights
+    **kwargs               # to the library: `weights` (torchvision), `pretrained`, `in_chans`, `features_only` (timm)
 )->nn.Module: # (B, 3, H, W) -> (B, num_classes)
     "A network by name: ours, the paper's competitors, or any other of torchvision and timm"
     if name in MODELS: return MODELS[name](num_classes=num_classes, **kwargs)
-    authors = authors and name in NETWORKS
-    lib,_,fn = NETWORKS.get(name, name).rpartition(':')
     if num_classes<0: raise ValueError(f'num_classes={num_classes}: must be at least 0')
-    if authors and name.startswith(('mobilenetv3','starnet')) and any(kwargs.get(k) for k in ('weights','pretrained','checkpoint_path')):
-        raise ValueError(f"name={name!r}, authors=True: a library's weights do not fit the paper's version; pass authors=False")
-    if lib in ('','torchvision') and fn in torchvision.models.list_models(torchvision.models):
-        if (odd := [k for k in ('in_chans','features_only','pretrained','checkpoint_path') if k in kwargs]): raise ValueError(f'{odd[0]}={kwargs[odd[0]]!r}: an option of timm, and {name} comes from torchvision')
-        if authors and name.startswith('mobilenetv3'): kwargs['block'] = _quarter
-        return torchvision.models.get_model(fn, num_classes=num_classes, **kwargs)
-    if lib in ('','timm') and timm and timm.is_model(fn):
-        net = timm.create_model(fn, num_classes=num_classes, **kwargs)
-        return _unbiased(net) if authors and name.startswith('starnet') else net
-    if lib=='timm' and not timm: raise ImportError(f'name={name!r}: comes from timm, which is not installed (pip install timm)')
-    near = list(dict.fromkeys(get_close_matches(fn, _known(), 6, .5)))
-    raise ValueError(f"name={name!r}: no such image classifier{' in timm or torchvision' if timm else ' (and timm is not installed)'}; near: {', '.join(near) or 'none'}; the paper's: {', '.join([*MODELS, *NETWORKS])}")
+    authors = authors and name in NETWORKS and name.startswith(('mobilenetv3','starnet'))
+    if authors and any(kwargs.get(k) for k in ('weights','pretrained','checkpoint_path')):
+        what = "a library's weights do not fit the paper's version; pass authors=False"
+        raise ValueError(f'name={name!r}, authors=True: {what}')
+    lib,_,fn = NETWORKS.get(name, name).rpartition(':')
+    args = name,fn,num_classes,authors,kwargs
+    if lib in ('','torchvision') and fn in _of_torchvision(): return _from_torchvision(*args)
+    if lib in ('','timm') and timm and timm.is_model(fn): return _from_timm(*args)
+    if lib=='timm' and not timm:
+        raise ImportError(f'name={name!r}: comes from timm, which is not installed (pip install timm)')
+    raise _unknown(name, fn)
 
 # %% ../nbs/11_baselines.ipynb #47f56b33
 def cost_table(

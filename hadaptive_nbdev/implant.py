@@ -6,6 +6,7 @@
 __all__ = ['Block', 'find_blocks', 'match_width', 'replace_blocks']
 
 # %% ../nbs/12_implant.ipynb #4f6ee6d1
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from math import prod
@@ -24,47 +25,65 @@ from .blocks import HadamardBottleneck
 from .complexity import cost,inference
 from .hadamard import n_pairs
 
-# %% ../nbs/12_implant.ipynb #849a6bd6
+# %% ../nbs/12_implant.ipynb #1b4f6098
 class _Layer(NamedTuple):
     "A convolution or linear layer, as it was called"
-    ins:int; outs:int; kernel:int; dilation:int; mixes:bool; place:tuple  # place: sides of the map it acts on, () for a vector
+    ins:int; outs:int    # channels
+    kernel:int; dilation:int
+    mixes:bool           # channels?
+    place:tuple          # sides of the map it acts on, () for a vector
 
 def _layer(m, out):
     if isinstance(m, nn.Linear): return _Layer(m.in_features, m.out_features, 1, 1, True, out[1:-1])
-    return _Layer(m.in_channels, m.out_channels, max(m.kernel_size), max(m.dilation), m.groups==1 or m.groups<m.in_channels, out[2:])
+    mixes = m.groups==1 or m.groups<m.in_channels
+    return _Layer(m.in_channels, m.out_channels, max(m.kernel_size), max(m.dilation), mixes, out[2:])
+
+# %% ../nbs/12_implant.ipynb #cef7bd60
+@contextmanager
+def _watched(model, see):
+    "While inside, `see` is told of every module's calls"
+    hooks = [m.register_forward_hook(see) for m in model.modules()]
+    try: yield
+    finally:
+        for h in hooks: h.remove()
 
 class _Trace:
     "Shapes in and out of every module's calls in one inference on zeros; which modules attend"
     def __init__(self, model, size):
-        self.calls,hooks,counter = {},[],FlopCounterMode(display=False)
-        def hook(m, args, out):
+        self.calls,counter = {},FlopCounterMode(display=False)
+        def see(m, args, out):
             maps = len(args)==1 and isinstance(args[0], Tensor) and isinstance(out, Tensor)
             self.calls.setdefault(m, []).append((tuple(args[0].shape), tuple(out.shape)) if maps else None)
         try:
-            hooks += [m.register_forward_hook(hook) for m in model.modules()]
-            with inference(model, size) as x, counter: model(x)
-        except Exception as e: raise ValueError(f'size={size}: {type(model).__name__} does not run on such an image ({e}); pass size=(channels, height, width)') from e
-        finally:
-            for h in hooks: h.remove()
-        self.attends = {name.partition('.')[2] for name,ops in counter.get_flop_counts().items() if any('bmm' in str(o) or 'attention' in str(o) for o in ops)}
+            with _watched(model, see), inference(model, size) as x, counter: model(x)
+        except Exception as e:
+            what = f'{type(model).__name__} does not run on such an image ({e})'
+            raise ValueError(f'size={size}: {what}; pass size=(channels, height, width)') from e
+        def attend(ops): return any('bmm' in str(o) or 'attention' in str(o) for o in ops)
+        self.attends = {n.partition('.')[2] for n,ops in counter.get_flop_counts().items() if attend(ops)}
 
-    def one_map(self, m): return bool(self.calls.get(m)) and self.calls[m][0] is not None and all(len(s)==4 for s in self.calls[m][0])
+# %% ../nbs/12_implant.ipynb #eb9c8239
+def _one_map(trace, m):
+    "Does it take one map to one map?"
+    return bool(trace.calls.get(m)) and trace.calls[m][0] is not None and all(len(s)==4 for s in trace.calls[m][0])
 
-    def single(self):
-        "Does a filter meet a map of one pixel?"
-        return any(isinstance(m, nn.Conv2d) and max(m.kernel_size)>1 and c[0] and prod(c[0][1][2:])==1 for m,c in self.calls.items())
+def _layers(trace, m):
+    "Layers inside `m` in the order of their calls"
+    mine = set(m.modules())
+    def is_layer(l, c): return l in mine and isinstance(l, (nn.Conv2d,nn.Linear)) and c[0]
+    return {l: _layer(l, c[0][1]) for l,c in trace.calls.items() if is_layer(l, c)}
 
-    def layers(self, m):
-        "Layers inside `m` in the order of their calls"
-        mine = set(m.modules())
-        return {l: _layer(l, c[0][1]) for l,c in self.calls.items() if l in mine and isinstance(l, (nn.Conv2d,nn.Linear)) and c[0]}
+def _on_map(trace, m):
+    "Layers inside `m`, without those on a pooled vector"
+    flat = prod(trace.calls[m][0][0][2:])==1
+    return [l for l in _layers(trace, m).values() if flat or prod(l.place)>1]
 
-    def on_map(self, m):
-        "Layers inside `m`, without those on a pooled vector"
-        flat = prod(self.calls[m][0][0][2:])==1
-        return [l for l in self.layers(m).values() if flat or prod(l.place)>1]
+def _meets_pixel(trace):
+    "Does a filter meet a map of one pixel?"
+    def filters(m): return isinstance(m, nn.Conv2d) and max(m.kernel_size)>1
+    return any(filters(m) and c[0] and prod(c[0][1][2:])==1 for m,c in trace.calls.items())
 
-# %% ../nbs/12_implant.ipynb #5a77ebf3
+# %% ../nbs/12_implant.ipynb #79a8cd35
 class Block(NamedTuple):
     "What a block does, read from one inference"
     name:str        # of the module, as in `model.get_submodule`
@@ -81,71 +100,105 @@ class Block(NamedTuple):
     @property
     def reshapes(self):
         "In words, how the block changes resolution or width; empty if it does not"
-        return ', '.join([f'stride {self.stride}']*(self.stride!=1)+[f'{self.in_chs} to {self.out_chs} channels']*(self.in_chs!=self.out_chs))
+        words = [f'stride {self.stride}']*(self.stride!=1)
+        return ', '.join(words + [f'{self.in_chs} to {self.out_chs} channels']*(self.in_chs!=self.out_chs))
 
-def _is_act(m): return type(m).__module__.startswith(('torch.nn.modules.activation','timm.layers.activations')) and not any(s in type(m).__name__ for s in ('Softm','Attention','GLU'))
+# %% ../nbs/12_implant.ipynb #cf463ce5
+def _why(name, m, trace, sides, after, stride):
+    "Why a block cannot be exchanged; empty if it can"
+    layers = _on_map(trace, m)
+    filters = [l for l in layers if l.kernel>1]
+    even = tuple(-(-a//stride) for a in sides)  # what a filter with padding gives
+    reasons = {
+        'is one already': isinstance(m, HadamardBottleneck),
+        'called more than once': len(trace.calls[m])>1,
+        'attention': name in trace.attends,
+        'works on tokens': any(len(l.place)==1 for l in layers),
+        'gated linear unit': any(isinstance(x, nn.GLU) for x in m.modules()),
+        'changes resolution unevenly': after!=even or stride>2,
+        'acts on single pixels': filters and prod(after)==1,
+        'changes resolution inside': any(l.place not in (sides,after) for l in layers),
+        'dilated filter': any(l.dilation>1 for l in filters),
+        'even filter': any(l.kernel%2==0 for l in filters)}
+    return next((why for why,so in reasons.items() if so), '')
 
+def _is_act(m):
+    known = type(m).__module__.startswith(('torch.nn.modules.activation','timm.layers.activations'))
+    return known and not any(s in type(m).__name__ for s in ('Softm','Attention','GLU'))
+
+def _widest_act(m, trace):
+    "The activation on the widest map, or None"
+    mine,vector = set(m.modules()),prod(trace.calls[m][0][0][2:])==1
+    acts = [a for a,calls in trace.calls.items() if a in mine and _is_act(a) and calls[0]]
+    acts = [a for a in acts if vector or prod(trace.calls[a][0][0][2:])>1]  # not of the pooled vector
+    return max(acts, key=lambda a: prod(trace.calls[a][0][0]), default=None)
+
+# %% ../nbs/12_implant.ipynb #1488d867
 def _read(name, m, trace):
-    (_,c,*sides),(_,o,*after) = trace.calls[m][0]
-    on_map,sides,after = trace.on_map(m),tuple(sides),tuple(after)
-    pooled = [l for l in trace.layers(m).values() if l not in on_map]
-    mixing,filters = [l for l in on_map if l.mixes],[l for l in on_map if l.kernel>1]
-    mine,area = set(m.modules()),lambda a: prod(trace.calls[a][0][0][2:])
-    acts = [a for a,calls in trace.calls.items() if a in mine and _is_act(a) and calls[0] and (area(a)>1 or prod(sides)==1)]
-    even = tuple(-(-a//(stride:=max(round(sides[0]/after[0]), 1))) for a in sides)  # what a filter with padding gives
-    why = ('is one already' if isinstance(m, HadamardBottleneck) else 'called more than once' if len(trace.calls[m])>1 else 'attention' if name in trace.attends else
-           'works on tokens' if any(len(l.place)==1 for l in on_map) else
-           'gated linear unit' if any(isinstance(x, nn.GLU) for x in mine) else
-           'changes resolution unevenly' if after!=even or stride>2 else
-           'acts on single pixels' if filters and prod(after)==1 else
-           'changes resolution inside' if any(l.place not in (sides,after) for l in on_map) else
-           'dilated filter' if any(l.dilation>1 for l in filters) else 'even filter' if any(l.kernel%2==0 for l in filters) else '')
-    return Block(name, c, o, max([l.ins for l in mixing[1:]]+[l.outs for l in mixing[:-1]], default=c), max((l.kernel for l in filters), default=1),
-        stride, max(acts, key=lambda a: prod(trace.calls[a][0][0]), default=None), pooled[0].outs/pooled[0].ins if len(pooled)>1 else .25*len(pooled), trace.given[m][0][0][2:], why)
+    "What the module does"
+    (_,ins,*sides),(_,outs,*after) = trace.calls[m][0]
+    on_map = _on_map(trace, m)
+    pooled = [l for l in _layers(trace, m).values() if l not in on_map]
+    mixing = [l for l in on_map if l.mixes]
+    stride = max(round(sides[0]/after[0]), 1)
+    return Block(
+        name, ins, outs, width=max([l.ins for l in mixing[1:]]+[l.outs for l in mixing[:-1]], default=ins),
+        kernel_size=max((l.kernel for l in on_map if l.kernel>1), default=1), stride=stride, act=_widest_act(m, trace),
+        se=pooled[0].outs/pooled[0].ins if len(pooled)>1 else .25*len(pooled),
+        size=trace.given[m][0][0][2:], why=_why(name, m, trace, tuple(sides), tuple(after), stride))
 
-# %% ../nbs/12_implant.ipynb #d8bc7309
+# %% ../nbs/12_implant.ipynb #504723e0
 def _is_block(m, trace):
-    on_map = trace.on_map(m)
-    if sum(l.mixes for l in on_map)<2 or not any(l.kernel>1 for l in on_map): return False
-    both = lambda ls: any(l.mixes for l in ls) and any(l.kernel>1 for l in ls)
-    return not (isinstance(m, nn.Sequential) and any(both(trace.layers(c).values()) for c in m))
+    "Does it mix at least twice and filter, and is it no chain of such?"
+    def filters(layers): return any(l.kernel>1 for l in layers)
+    on_map = _on_map(trace, m)
+    if sum(l.mixes for l in on_map)<2 or not filters(on_map): return False
+    def both(ls): return any(l.mixes for l in ls) and filters(ls)
+    return not (isinstance(m, nn.Sequential) and any(both(_layers(trace, c).values()) for c in m))
 
 def _wrapper(m, name, model, trace):
     "The outermost module that holds nothing but `m` and keeps its shapes"
     while name.count('.'):
         up = model.get_submodule(name.rpartition('.')[0])
-        if isinstance(up, nn.Sequential) or trace.calls.get(up)!=trace.calls[m] or trace.layers(up).keys()!=trace.layers(m).keys(): break
+        same = trace.calls.get(up)==trace.calls[m] and _layers(trace, up).keys()==_layers(trace, m).keys()
+        if isinstance(up, nn.Sequential) or not same: break
         m,name = up,name.rpartition('.')[0]
     return name
 
 def _core(name, m, trace):
     "The block, or the dense convolution inside a bottleneck"
     b = _read(name, m, trace)
-    dense = [(n,l) for n,l in m.named_modules() if isinstance(l, nn.Conv2d) and l in trace.calls and l.groups==1 and max(l.kernel_size)>1 and l.in_channels==l.out_channels]
-    if b.width>=b.in_chs or b.why or b.reshapes or len(dense)!=1: return b
-    n,l = dense[0]
+    def dense(l): return l in trace.calls and l.groups==1 and max(l.kernel_size)>1 and l.in_channels==l.out_channels
+    inside = [(n,l) for n,l in m.named_modules() if isinstance(l, nn.Conv2d) and dense(l)]
+    if b.width>=b.in_chs or b.why or b.reshapes or len(inside)!=1: return b
+    n,l = inside[0]
     return b._replace(name=f'{name}.{n}', in_chs=l.in_channels, out_chs=l.out_channels, width=b.in_chs, se=0.)
 
+# %% ../nbs/12_implant.ipynb #3e7170eb
 def _size(model, size):
+    "The shape of one image, checked"
     chans = next((m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), 3)
-    size = (chans, *getattr(model, 'default_cfg', {}).get('input_size', (3,224,224))[1:]) if size is None else size
-    if not isinstance(size, (tuple,list)) or len(size)!=3 or min(size)<1: raise ValueError(f'size={size}: must be (channels, height, width), each at least 1')
+    if size is None: size = chans,*getattr(model, 'default_cfg', {}).get('input_size', (3,224,224))[1:]
+    if not isinstance(size, (tuple,list)) or len(size)!=3 or min(size)<1:
+        raise ValueError(f'size={size}: must be (channels, height, width), each at least 1')
     return tuple(size)
 
 def _see(model, size):
-    "A trace in which no filter meets a map of one pixel, where squeeze-excitation could not be told apart: enlarge the image if need be and possible"
+    "A trace in which no filter meets a map of one pixel, if possible: squeeze-excitation could not be told apart there"
     first = trace = _Trace(model, size)
     for k in (2,4,8,16):
-        if not trace.single(): break
+        if not _meets_pixel(trace): break
         try: trace = _Trace(model, (size[0],k*size[1],k*size[2]))
         except ValueError: break
     trace.given = first.calls
     return trace
 
 def _find(model, size):
+    "The blocks, and the trace in which they were found"
     trace,found = _see(model, size),[]
+    def inside(name): return any((f+'.').startswith(name+'.') for f in found)
     for name,m in reversed(list(model.named_modules())):  # inner before outer
-        if not name or not trace.one_map(m) or isinstance(m, (nn.Conv2d,nn.Linear)) or any((f+'.').startswith(name+'.') for f in found): continue
+        if not name or not _one_map(trace, m) or isinstance(m, (nn.Conv2d,nn.Linear)) or inside(name): continue
         if _is_block(m, trace): found.append(_wrapper(m, name, model, trace))
     return [_core(name, model.get_submodule(name), trace) for name in reversed(found)],trace
 
@@ -153,7 +206,7 @@ def _find(model, size):
 def find_blocks(
     model:nn.Module,  # any network that takes one batch of images; `torch.device('meta')` will do
     size:tuple=None,  # shape of one image (channels, height, width); None: timm's default for the model, else 224 x 224
-)->list[Block]: # in the order of the model's modules; those with a reason in `.why` or `.reshapes` are not exchanged unasked
+)->list[Block]: # in the model's order; those with a reason in `.why` or `.reshapes` are not exchanged unasked
     "The blocks of a network, found by what they do to an image of zeros"
     return _find(model, _size(model, size))[0]
 
@@ -164,39 +217,101 @@ def match_width(
 )->int: # C_s: a multiple of 4, or `in_chs` if that is less
     "The number of channels to select so that C + C_s(C_s-1)/2 reaches `width`, and at least 2C"
     if in_chs<2: raise ValueError(f'in_chs={in_chs}: products need at least 2 channels')
-    return min(next(k for k in range(4, 2*in_chs+width+8, 4) if in_chs+n_pairs(k) >= max(width, 2*in_chs)), in_chs)
+    enough = next(k for k in range(4, 2*in_chs+width+8, 4) if in_chs+n_pairs(k) >= max(width, 2*in_chs))
+    return min(enough, in_chs)
 
-# %% ../nbs/12_implant.ipynb #42b9e04f
+# %% ../nbs/12_implant.ipynb #58a0c75c
+def _new_act(b, act_layer):
+    "The class of the new block's activation, or something that makes it"
+    if isinstance(act_layer, nn.Module): raise ValueError(f'act_layer={act_layer}: must be a class, not a module')
+    if act_layer is not None: return act_layer
+    if any(p.numel()>1 for p in (b.act.parameters() if b.act else ())):
+        raise ValueError(f'block {b.name}: {b.act} has a parameter per channel and the width changes; pass act_layer')
+    return partial(deepcopy, b.act) if b.act is not None else nn.Hardswish
+
 def _new_block(b, old, num_selected, kernel_size, se, act_layer, kwargs):
+    "A Hadamard bottleneck for the place of `old`, which is read as `b`"
     for name,v in dict(num_selected=num_selected, kernel_size=kernel_size).items():
-        if v is not None and (not isinstance(v, Integral) or v<1): raise ValueError(f'{name}={v!r}: must be a positive integer or None')
-    if act_layer is not None and isinstance(act_layer, nn.Module): raise ValueError(f'act_layer={act_layer}: must be a class, not a module')
-    if act_layer is None and any(p.numel()>1 for p in (b.act.parameters() if b.act else ())): raise ValueError(f'block {b.name}: {b.act} has a parameter per channel and the width changes; pass act_layer')
-    act = act_layer or (partial(deepcopy, b.act) if b.act is not None else nn.Hardswish)
-    pick = lambda given,own: own if given is None else given
-    try: new = HadamardBottleneck(b.in_chs, b.out_chs, pick(num_selected, match_width(b.in_chs, b.width)), pick(kernel_size, b.kernel_size), pick(se, b.se), act, stride=b.stride, **kwargs)
+        if v is not None and (not isinstance(v, Integral) or v<1):
+            raise ValueError(f'{name}={v!r}: must be a positive integer or None')
+    act = _new_act(b, act_layer)
+    def pick(given, own): return own if given is None else given
+    args = pick(num_selected, match_width(b.in_chs, b.width)),pick(kernel_size, b.kernel_size),pick(se, b.se),act
+    try: new = HadamardBottleneck(b.in_chs, b.out_chs, *args, stride=b.stride, **kwargs)
     except ValueError as e: raise ValueError(f'block {b.name}: {e}') from None
     like = next(old.parameters())
     return new.to(like.device, like.dtype).train(old.training)
 
+# %% ../nbs/12_implant.ipynb #41f9882d
 def _put(model, new):
     "Exchange modules under every name they have"
     for name,m in list(model.named_modules(remove_duplicate=False)):
         if m in new: model.set_submodule(name, new[m])
 
 def _row(b, old, new):
+    "What a block was and is"
     image = (b.in_chs, *b.size)
     was,now = cost(old, image),cost(new, image)
-    return dict(block=b.name, was=type(old).__name__, channels=b.in_chs, width=b.width, num_selected=new.ach.num_selected, new_width=new.ach.out_chs, kernel_size=new.dw[0].kernel_size[0],
-        act=type(new.dw[2]).__name__, se=new.se.fc1.out_channels if isinstance(new.se, SqueezeExcitation) else 0, params=was.params, new_params=now.params, macs=was.macs, new_macs=now.macs)
+    return dict(
+        block=b.name, was=type(old).__name__, channels=b.in_chs, width=b.width, num_selected=new.ach.num_selected,
+        new_width=new.ach.out_chs, kernel_size=new.dw[0].kernel_size[0], act=type(new.dw[2]).__name__,
+        se=new.se.fc1.out_channels if isinstance(new.se, SqueezeExcitation) else 0,
+        params=was.params, new_params=now.params, macs=was.macs, new_macs=now.macs)
 
+# %% ../nbs/12_implant.ipynb #e33dd544
+def _refusal(b, downsample): return b.why or ('' if downsample else b.reshapes)
+
+def _listing(found, downsample):
+    "What can be exchanged and what cannot, in words"
+    can = [n for n,b in found.items() if not _refusal(b, downsample)]
+    cannot = [f'{n} ({_refusal(b, downsample)})' for n,b in found.items() if n not in can]
+    return can,f"can be exchanged: {', '.join(can) or 'none'}; cannot: {', '.join(cannot) or 'none'}"
+
+def _names(where, can, kind, listing):
+    "The names that `where` stands for"
+    if isinstance(where, Integral) and not isinstance(where, bool):
+        if 1<=where<=len(can): return can[-where:]
+        raise ValueError(f'where={where}: {kind} has {len(can)} blocks that can be exchanged; {listing}')
+    names = [where] if isinstance(where, str) else list(where) if isinstance(where, (list,tuple)) else []
+    if names and all(isinstance(n, str) for n in names): return names
+    raise ValueError(f'where={where!r}: must be a number, a name or a list of names; {listing}')
+
+def _overlap(a, b): return (a+'.').startswith(b+'.') or (b+'.').startswith(a+'.')
+
+# %% ../nbs/12_implant.ipynb #f97ece6a
+def _chosen(model, where, downsample, found, trace):
+    "Name -> `Block` of the modules that are to be exchanged"
+    modules,(can,listing) = dict(model.named_modules()),_listing(found, downsample)
+    names = _names(where, can, type(model).__name__, listing)
+    def refuse(n, why): raise ValueError(f'where={n!r}: {why}; {listing}')
+    for i,n in enumerate(names):
+        if not n or n not in modules: refuse(n, f'no such module in {type(model).__name__}')
+        if any(_overlap(n, o) for o in names[:i]): refuse(n, f'named twice, or inside another of {names}')
+        if n not in found:  # not a block by itself, but named: anything that takes a map to a map
+            m = modules[n]
+            if not _one_map(trace, m) or not _layers(trace, m):
+                refuse(n, f'a {type(m).__name__} that does not take one map to one map by convolutions')
+            found = found | {n: _read(n, m, trace)}
+        if why := _refusal(found[n], downsample):
+            refuse(n, f"cannot be exchanged, {why}{'' if found[n].why else ' (downsample=True allows it)'}")
+    return {n: found[n] for n in names}
+
+def _check_used(model, size, new, old, given):
+    "Does each new block run, once, and give what the old one gave?"
+    calls = _Trace(model, size).calls
+    for n,m in new.items():
+        if [c and c[1] for c in calls.get(m, [])]!=[given[old[n]][0][1]]:
+            what = f'the network does not use its {type(old[n]).__name__} through this name, or in another shape'
+            raise ValueError(f'where={n!r}: {what}; nothing is exchanged')
+
+# %% ../nbs/12_implant.ipynb #754ae7cc
 @delegates(ACH, but='in_chs')
 def replace_blocks(
     model:nn.Module,       # any network that takes one batch of images; changed in place
     where=1,               # how many of the last blocks that can be exchanged, or a name or names of modules
     num_selected:int=None, # C_s, 2 <= C_s <= channels; None: `match_width`
     kernel_size:int=None,  # side of the depthwise filter, odd, pixels; None: the block's own
-    se:float=None,         # squeeze-excitation: False, True (a quarter hidden) or the hidden share; None: the block's own
+    se:float=None,         # squeeze-excitation: False, True (a quarter hidden) or hidden share; None: the block's own
     act_layer=None,        # class of the activation after the filter; None: the block's own, Hardswish if none is found
     downsample:bool=False, # also blocks that change resolution or width? The filter takes the stride
     size:tuple=None,       # shape of one image (channels, height, width); None: as in `find_blocks`
@@ -205,30 +320,13 @@ def replace_blocks(
     "Exchange blocks for Hadamard bottlenecks; all other weights stay"
     size = _size(model, size)
     blocks,trace = _find(model, size)
-    found,modules = {b.name: b for b in blocks},dict(model.named_modules())
-    refusal = lambda b: b.why or ('' if downsample else b.reshapes)
-    can = [n for n,b in found.items() if not refusal(b)]
-    listing = f"can be exchanged: {', '.join(can) or 'none'}; cannot: {', '.join(f'{n} ({refusal(b)})' for n,b in found.items() if refusal(b)) or 'none'}"
-    if isinstance(where, Integral) and not isinstance(where, bool):
-        if not 1<=where<=len(can): raise ValueError(f'where={where}: {type(model).__name__} has {len(can)} blocks that can be exchanged; {listing}')
-        names = can[-where:]
-    else: names = [where] if isinstance(where, str) else list(where) if isinstance(where, (list,tuple)) else []
-    if not names or not all(isinstance(n, str) for n in names): raise ValueError(f'where={where!r}: must be a number, a name or a list of names; {listing}')
-    for i,n in enumerate(names):
-        if not n or n not in modules: raise ValueError(f'where={n!r}: no such module in {type(model).__name__}; {listing}')
-        if any((n+'.').startswith(o+'.') or (o+'.').startswith(n+'.') for o in names[:i]): raise ValueError(f'where={n!r}: named twice, or inside another of {names}')
-        if n not in found:  # not a block by itself, but named: anything that takes a map to a map
-            if not trace.one_map(modules[n]) or not trace.layers(modules[n]): raise ValueError(f'where={n!r}: a {type(modules[n]).__name__} that does not take one map to one map by convolutions; {listing}')
-            found[n] = _read(n, modules[n], trace)
-        if refusal(found[n]): raise ValueError(f"where={n!r}: cannot be exchanged, {refusal(found[n])}{'' if found[n].why else ' (downsample=True allows it)'}; {listing}")
-    new = {n: _new_block(found[n], modules[n], num_selected, kernel_size, se, act_layer, kwargs) for n in names}
-    rows = [_row(found[n], modules[n], m) for n,m in new.items()]
-    _put(model, {modules[n]: m for n,m in new.items()})
-    try:  # does each run, once, and give what the old block gave?
-        after = _Trace(model, size).calls
-        for n,m in new.items():
-            if [c and c[1] for c in after.get(m, [])]!=[trace.given[modules[n]][0][1]]: raise ValueError(f'where={n!r}: the network does not use its {type(modules[n]).__name__} through this name, or in another shape; nothing is exchanged')
+    chosen,modules = _chosen(model, where, downsample, {b.name: b for b in blocks}, trace),dict(model.named_modules())
+    old = {n: modules[n] for n in chosen}
+    new = {n: _new_block(b, old[n], num_selected, kernel_size, se, act_layer, kwargs) for n,b in chosen.items()}
+    rows = [_row(b, old[n], new[n]) for n,b in chosen.items()]
+    _put(model, {old[n]: m for n,m in new.items()})
+    try: _check_used(model, size, new, old, trace.given)
     except Exception:
-        _put(model, {m: modules[n] for n,m in new.items()})
+        _put(model, {m: old[n] for n,m in new.items()})
         raise
     return pd.DataFrame(rows).set_index('block')

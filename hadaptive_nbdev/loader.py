@@ -25,7 +25,7 @@ from torch import Tensor
 from .data import SOURCES
 from .records import write_whole
 
-# %% ../nbs/18_loader.ipynb #1bb8827a
+# %% ../nbs/18_loader.ipynb #84710d71
 def random_affine(
     n:int,               # images
     min_scale:float=.75, # smallest zoom s, 0 < s <= 1
@@ -41,6 +41,7 @@ def random_affine(
     m = torch.where(m<0, -1., 1.) if flip else torch.ones_like(m)
     return torch.stack([m*s*a.cos(), -s*a.sin(), (1-s)*tx, m*s*a.sin(), s*a.cos(), (1-s)*ty], 1).view(n, 2, 3)
 
+# %% ../nbs/18_loader.ipynb #b68f1ae8
 @lru_cache
 def _stats(device): return tuple(torch.tensor(v, device=device).view(1, 3, 1, 1) for v in imagenet_stats)
 
@@ -55,6 +56,7 @@ def normalised(
     x = x.float().contiguous(memory_format=torch.channels_last)
     return torch.addcmul((offset+(1-gain)/2-mean)/std, x, gain/(255*std))
 
+# %% ../nbs/18_loader.ipynb #8df2985d
 def random_views(
     x:Tensor,            # (B, 3, S, S), uint8
     lighting:float=.2,   # largest change of contrast and brightness, a share, 0 <= lighting < 1
@@ -66,6 +68,21 @@ def random_views(
     c,b = 2*lighting*torch.rand(2, len(x), device=x.device)-lighting
     return normalised(x, 1+c, b/2)
 
+# %% ../nbs/18_loader.ipynb #ae980626
+def _check_images(images, labels):
+    "Raise if they are not images with labels"
+    if images.dtype!=torch.uint8 or images.ndim!=4 or images.shape[1]!=3 or images.shape[2]!=images.shape[3]:
+        what = f'images has shape {tuple(images.shape)} and type {images.dtype}'
+        raise ValueError(f'{what}: must be (N, 3, S, S), torch.uint8')
+    if len(images)!=len(labels):
+        raise ValueError(f'labels has {len(labels)} entries: must be one for each of {len(images)} images')
+
+def _check_full(n, bs, world):
+    "Raise if `n` training images do not make a batch"
+    if n >= bs*world: return
+    who = f'{world} process{"es" if world>1 else ""} of {bs} images'
+    raise ValueError(f'bs={bs}: {who} make more than the {n} training images, which would leave no full batch')
+
 # %% ../nbs/18_loader.ipynb #6e173581
 class MemoryLoader(DataLoader):
     "Batches of images that are on the device already"
@@ -76,70 +93,101 @@ class MemoryLoader(DataLoader):
         train:bool=False,   # in random order, without a last incomplete batch?
         views=normalised,   # bytes of a batch -> what the network sees
     ):
-        if images.dtype!=torch.uint8 or images.ndim!=4 or images.shape[1]!=3 or images.shape[2]!=images.shape[3]: raise ValueError(f'images has shape {tuple(images.shape)} and type {images.dtype}: must be (N, 3, S, S), torch.uint8')
-        if len(images)!=len(labels): raise ValueError(f'labels has {len(labels)} entries: must be one for each of {len(images)} images')
+        _check_images(images, labels)
         self.images,self.labels,self.views = images,labels,views
         self.rank,self.world = rank_distrib(),max(num_distrib(), 1)
-        if train and len(images) < bs*self.world: raise ValueError(f'bs={bs}: {self.world} process{"es" if self.world>1 else ""} of {bs} images make more than the {len(images)} training images, which would leave no full batch')
+        if train: _check_full(len(images), bs, self.world)
         super().__init__(range(len(images)), bs=bs, shuffle=train, drop_last=train, device=images.device)
 
     def get_idxs(self):
+        "This process' part of an epoch's order"
         idxs,batch = super().get_idxs(),self.bs*self.world
         return idxs[self.rank:len(idxs)//batch*batch if self.drop_last else None:self.world]
 
-    def __len__(self): return self.n//(self.bs*self.world) if self.drop_last else -(-len(range(self.rank, self.n, self.world))//self.bs)
+    def __len__(self):
+        if self.drop_last: return self.n//(self.bs*self.world)
+        return -(-len(range(self.rank, self.n, self.world))//self.bs)
 
     def create_batches(self, samps):
+        "Batches of bytes, by number"
         order = torch.tensor(list(samps), dtype=torch.int64, device=self.images.device)
         for i in order.split(self.bs) if len(order) else (): yield self.images[i],self.labels[i]
 
-    def after_batch(self, b): return self.views(b[0]),b[1]
-    def new(self, bs=None, shuffle=None, **_): return type(self)(self.images, self.labels, bs or self.bs, self.shuffle if shuffle is None else shuffle, self.views)
-    def to_detach(self, b, cpu=True, gather=True): return to_detach(b, cpu, gather=False)  # sums over processes are made once, at the end
+    def after_batch(self, b):
+        "What the network sees"
+        return self.views(b[0]),b[1]
 
-# %% ../nbs/18_loader.ipynb #3add5da2
+    def new(self, bs=None, shuffle=None, **_):
+        "Another loader of the same images"
+        train = self.shuffle if shuffle is None else shuffle
+        return type(self)(self.images, self.labels, bs or self.bs, train, self.views)
+
+    def to_detach(self, b, cpu=True, gather=True):
+        "Without gathering: sums over processes are made once, at the end"
+        return to_detach(b, cpu, gather=False)
+
+# %% ../nbs/18_loader.ipynb #8272961d
 def _decoded(dl):
-    parts = [(x.data.as_subclass(Tensor),y.as_subclass(Tensor)) for x,y in dl.new(shuffle=False, drop_last=False, after_batch=noop, bs=256)]
-    return [torch.cat(t).cpu() for t in zip(*parts)] if parts else [torch.zeros(0, 3, 1, 1, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64)]
+    "All images of a loader as bytes, with their labels, in order"
+    batches = dl.new(shuffle=False, drop_last=False, after_batch=noop, bs=256)
+    parts = [(x.data.as_subclass(Tensor),y.as_subclass(Tensor)) for x,y in batches]
+    if not parts: return [torch.zeros(0, 3, 1, 1, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64)]
+    return [torch.cat(t).cpu() for t in zip(*parts)]
 
+def _all_decoded(dls):
+    "Images and labels of all parts there are"
+    items = getattr(dls, 'test_items', ())
+    parts = dict(train=dls.train, valid=dls.valid)
+    if len(items): parts['test'] = dls.test_dl(items, with_labels=True)
+    return {f'{k}_{what}': t for k,dl in parts.items() for what,t in zip(('images','labels'), _decoded(dl))}
+
+# %% ../nbs/18_loader.ipynb #348f4622
 def _name(dls):
-    files = [list(dls.train_ds.items), list(dls.valid_ds.items), list(dls.test_items)]
-    what = [[(str(f), f.stat().st_size, f.stat().st_mtime_ns) if isinstance(f, Path) else str(f) for f in part] for part in files]
+    "A file's name for these images"
+    def told(f):
+        stat = f.stat() if isinstance(f, Path) else None
+        return (str(f), stat.st_size, stat.st_mtime_ns) if stat else str(f)
+    what = [[told(f) for f in part] for part in (dls.train_ds.items, dls.valid_ds.items, dls.test_items)]
     return hashlib.sha1(repr((dls.size, what)).encode()).hexdigest()[:12]+'.safetensors'
 
 def _bytes(dls, cache):
+    "Images and labels, decoded or from the cache"
     path = Path(cache)/_name(dls) if cache else None
     if path and path.exists():
         try: return load_file(path)
         except SafetensorError: pass  # decode again
-    items = getattr(dls, 'test_items', ())
-    test = dls.test_dl(items, with_labels=True) if len(items) else None
-    parts = dict(train=_decoded(dls.train), valid=_decoded(dls.valid), **(dict(test=_decoded(test)) if test else {}))
-    bytes_ = {f'{k}_{what}': t for k,both in parts.items() for what,t in zip(('images','labels'), both)}
+    found = _all_decoded(dls)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try: write_whole(path, lambda p: save_file(bytes_, p))
+        try: write_whole(path, lambda p: save_file(found, p))
         except SafetensorError as e: raise OSError(f'{str(path)!r}: cannot be written ({e})') from None
-    return bytes_
+    return found
+
+# %% ../nbs/18_loader.ipynb #7b7f5988
+def _check_loaders(dls, cache):
+    "Raise if the images cannot be kept so that the network sees the same"
+    if cache and not hasattr(dls, 'size'):
+        raise ValueError(f'cache={str(cache)!r}: only for loaders from `get_dls`, which say how their images were made')
+    norm = next((f for f in dls.train.after_batch.fs if isinstance(f, Normalize)), None)
+    def same(a, b): return torch.allclose(a.flatten().cpu().float(), torch.tensor(b))
+    if norm is None or not all(map(same, (norm.mean, norm.std), imagenet_stats)):
+        raise ValueError("dls: must normalise by ImageNet's statistics, as images in memory are")
 
 # %% ../nbs/18_loader.ipynb #7baaea63
 def in_memory(
-    dls:DataLoaders,    # from `get_dls`, or your own of square images of one size, normalised by ImageNet's statistics; their random transforms are replaced by ours
-    augment:bool=True,  # random views in training batches? Mirrored ones not for digits
-    cache=None,         # folder that keeps the decoded images between runs; None: nothing is kept. For loaders from `get_dls`
+    dls:DataLoaders,    # from `get_dls`, or others of square images of one size, normalised by ImageNet's statistics
+    augment:bool=True,  # random views in training, for the transforms of `dls`? Mirrored ones not for digits
+    cache=None,         # folder that keeps decoded images, for loaders from `get_dls`; None: nothing is kept
     device=None,        # where the bytes are; None: where the batches of `dls` go
 )->DataLoaders: # with `.vocab`, `.size`, `.source`, and `.test` if there are test images
     "The same images, decoded once and kept on the device as bytes"
-    if cache and not hasattr(dls, 'size'): raise ValueError(f'cache={str(cache)!r}: only for loaders from `get_dls`, which say how their images were made')
-    norm = next((f for f in dls.train.after_batch.fs if isinstance(f, Normalize)), None)
-    if norm is None or not all(torch.allclose(a.flatten().cpu().float(), torch.tensor(b)) for a,b in zip((norm.mean, norm.std), imagenet_stats)): raise ValueError("dls: must normalise by ImageNet's statistics, as images in memory are")
-    device = torch.device(device or dls.device or 'cpu')
+    _check_loaders(dls, cache)
+    device,source = torch.device(device or dls.device or 'cpu'),getattr(dls, 'source', '')
     t = {k: v.to(device) for k,v in _bytes(dls, cache).items()}
-    source = getattr(dls, 'source', '')
     flip,small = (SOURCES.get(source, {}).get(k, default) for k,default in (('flip', True), ('min_scale', .75)))
-    views = (lambda x: random_views(x, flip=flip, min_scale=small)) if augment else normalised
-    new = lambda part,**kw: MemoryLoader(t[f'{part}_images'], t[f'{part}_labels'], bs=dls.bs, **kw)
-    out = DataLoaders(new('train', train=True, views=views), new('valid'), device=device)
+    def views(x): return random_views(x, flip=flip, min_scale=small)
+    def new(part, **kw): return MemoryLoader(t[f'{part}_images'], t[f'{part}_labels'], bs=dls.bs, **kw)
+    out = DataLoaders(new('train', train=True, views=views if augment else normalised), new('valid'), device=device)
     out.test = new('test') if 'test_images' in t else None
     out.vocab,out.size,out.source = dls.vocab,t['train_images'].shape[-1],source
     return out

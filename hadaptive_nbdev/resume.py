@@ -17,7 +17,7 @@ from fastcore.foundation import L
 
 from .records import write_whole
 
-# %% ../nbs/19_resume.ipynb #8f6552cb
+# %% ../nbs/19_resume.ipynb #c5a4e1ad
 def epoch_seed(
     seed:int,   # of the training
     epoch:int,  # counted from 0
@@ -26,15 +26,33 @@ def epoch_seed(
     "A seed for one epoch"
     return random.Random(f'{seed} {epoch} {rank}').getrandbits(32)
 
+# %% ../nbs/19_resume.ipynb #8f6552cb
 class EpochSeed(Callback):
     "What an epoch draws depends on the seed and the epoch's number alone"
     order = -50
-    def __init__(self, seed:int): self.seed = seed
+    def __init__(self,
+        seed:int, # of the training
+    ): self.seed = seed
+
     def before_epoch(self):
+        "Seed all generators anew"
         set_seed(epoch_seed(self.seed, self.epoch, rank_distrib()))
         for dl in self.dls.loaders: getattr(dl, 'dl', dl).rng = random.Random(epoch_seed(self.seed, self.epoch))
 
-# %% ../nbs/19_resume.ipynb #d5c4cdf3
+# %% ../nbs/19_resume.ipynb #7d224c54
+def _read(path):
+    "A checkpoint, without executing what is in it"
+    try: return torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as e:
+        what = f'not a checkpoint ({str(e).splitlines()[0]})'
+        raise ValueError(f'path={str(path)!r}: {what}; delete it to train from the beginning') from None
+
+def _check_same(path, then, now):
+    "Raise if the settings of two runs differ"
+    differ = [f'{k}={now.get(k)!r} now and {then.get(k)!r} then' for k in {**then,**now} if now.get(k)!=then.get(k)]
+    if differ: raise ValueError(f'path={str(path)!r}: belongs to a run with other settings: {"; ".join(differ)}')
+
+# %% ../nbs/19_resume.ipynb #a6dde872
 class Checkpoint(Callback):
     "Save after each epoch what the next one needs"
     order = 70  # after everything that records
@@ -43,47 +61,63 @@ class Checkpoint(Callback):
         settings:dict=None, # of the run: numbers, strings, booleans; must be the same when it goes on
     ): self.path,self.settings,self.state = Path(path),settings or {},None
 
-    def load(self)->int: # the epoch to go on with, 0 if there is nothing to go on from
-        "Fill the learner's network and optimiser"
-        if not rank_distrib():
-            for half in self.path.parent.glob(self.path.name+'.*.part'): half.unlink()  # of a killed process
-        if not self.path.exists(): return 0
-        try: state = torch.load(self.path, map_location='cpu', weights_only=True)
-        except Exception as e: raise ValueError(f'path={str(self.path)!r}: not a checkpoint ({str(e).splitlines()[0]}); delete it to train from the beginning') from None
-        differ = [f'{k}={self.settings.get(k)!r} now and {state["settings"].get(k)!r} then' for k in {**state['settings'],**self.settings} if self.settings.get(k)!=state['settings'].get(k)]
-        if differ: raise ValueError(f'path={str(self.path)!r}: belongs to a run with other settings: {"; ".join(differ)}')
-        self.learn.model.load_state_dict(state['model'])
-        self.learn.model.to(self.learn.dls.device)  # the optimiser's state goes where its parameters are
-        self.learn.create_opt()
-        self.learn.opt.load_state_dict(state['opt'])
-        self.state = state
-        return state['epoch']+1
+    @property
+    def seconds(self):
+        "Of training, over all interruptions"
+        return self.before+time.time()-self.start
 
     def before_fit(self):
+        "Start the clock, and go on where the last run stopped"
         self.start,self.before = time.time(),0.
-        if self.state is None: return
-        self.before,smooth = self.state['seconds'],self.recorder.smooth_loss
-        if bar := getattr(getattr(self.learn, 'progress', None), 'mbar', None):  # begins at 0 and estimates from its start
-            bar.update(0)
-            bar.main_bar.start_t -= self.before
-        smooth.val,smooth.count = torch.tensor(self.state['smooth'][0]),self.state['smooth'][1]
-        self.recorder.values = [L(v) for v in self.state['values']]
-        for cb in self.learn.cbs.filter(lambda c: c.name in self.state['records']):
-            for k,v in self.state['records'][cb.name].items(): setattr(cb, k, v)
+        if self.state: self.restore(self.state)
         self.state = None
 
-    @property
-    def seconds(self): return self.before+time.time()-self.start
-
     def after_epoch(self):
+        "Write the file"
         if rank_distrib(): return
-        smooth,model = self.recorder.smooth_loss,getattr(self.model, 'module', self.model)
-        records = {cb.name: {k: getattr(cb, k) for k in cb.saved} for cb in self.learn.cbs if hasattr(cb, 'saved')}
-        state = dict(epoch=self.epoch, settings=self.settings, model=model.state_dict(), opt=self.opt.state_dict(), values=[list(v) for v in self.recorder.values],
-                     smooth=(float(smooth.val),smooth.count), records=records, seconds=self.seconds)
-        torch.save(state, content := io.BytesIO())
-        write_whole(self.path, content.getbuffer())
+        torch.save(self.content(), buffer := io.BytesIO())
+        write_whole(self.path, buffer.getbuffer())
 
+# %% ../nbs/19_resume.ipynb #9c2261c2
+@patch
+def content(self:Checkpoint)->dict:
+    "What the next epoch needs"
+    smooth,model = self.recorder.smooth_loss,getattr(self.model, 'module', self.model)
+    records = {cb.name: {k: getattr(cb, k) for k in cb.saved} for cb in self.learn.cbs if hasattr(cb, 'saved')}
+    return dict(epoch=self.epoch, settings=self.settings, model=model.state_dict(), opt=self.opt.state_dict(),
+                values=[list(v) for v in self.recorder.values], smooth=(float(smooth.val),smooth.count),
+                records=records, seconds=self.seconds)
+
+@patch
+def load(self:Checkpoint)->int: # the epoch to go on with, 0 if there is nothing to go on from
+    "Fill the learner's network and optimiser"
+    if not rank_distrib():
+        for half in self.path.parent.glob(self.path.name+'.*.part'): half.unlink()  # of a killed process
+    if not self.path.exists(): return 0
+    state,learn = _read(self.path),self.learn
+    _check_same(self.path, state['settings'], self.settings)
+    learn.model.load_state_dict(state['model'])
+    learn.model.to(learn.dls.device)  # the optimiser's state goes where its parameters are
+    learn.create_opt()
+    learn.opt.load_state_dict(state['opt'])
+    self.state = state
+    return state['epoch']+1
+
+@patch
+def restore(self:Checkpoint,
+    state:dict, # as `content` gave it
+):
+    "Fill what records: clock, losses and metrics, other callbacks"
+    self.before,smooth = state['seconds'],self.recorder.smooth_loss
+    if bar := getattr(getattr(self.learn, 'progress', None), 'mbar', None):  # begins at 0 and estimates from its start
+        bar.update(0)
+        bar.main_bar.start_t -= self.before
+    smooth.val,smooth.count = torch.tensor(state['smooth'][0]),state['smooth'][1]
+    self.recorder.values = [L(v) for v in state['values']]
+    for cb in self.learn.cbs.filter(lambda c: c.name in state['records']):
+        for k,v in state['records'][cb.name].items(): setattr(cb, k, v)
+
+# %% ../nbs/19_resume.ipynb #57bce238
 @patch
 def fit_resumable(self:Learner,
     n_epoch:int,        # epochs in all
