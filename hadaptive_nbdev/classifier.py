@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from fastai.data.transforms import get_image_files
 from fastai.torch_core import set_seed
+from fastcore.basics import patch
 from sklearn.base import BaseEstimator,ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .data import get_dls
 from .loader import in_memory
-from .models import MODELS,save_weights
+from .models import save_weights
 from .predict import Predictor,load_image
+from .settings import HadaptiveSettings
 from .train import train
 
 # %% ../nbs/22_classifier.ipynb #52487ac4
@@ -35,44 +37,64 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         valid=.1,      # share of the images split off for validation, 0 < share < 1
         seed=0,        # of everything random; `fit` seeds the process's generators with it
         verbose=False, # progress bars and a line per epoch?
-    ): self.arch,self.epochs,self.size,self.bs,self.lr,self.wd,self.valid,self.seed,self.verbose = arch,epochs,size,bs,lr,wd,valid,seed,verbose
+    ):
+        self.arch,self.epochs,self.size,self.bs,self.lr = arch,epochs,size,bs,lr
+        self.wd,self.valid,self.seed,self.verbose = wd,valid,seed,verbose
 
-    def fit(self,
-        X,      # folder with <class>/ or train/<class>/, or a name that `get_dls` knows
-        y=None, # must be None: the class of an image is its folder
-    ): # itself, with `classes_`, `results_` (validation loss and accuracies) and `predictor_`
-        "Train from the beginning"
-        if y is not None: raise ValueError('y: must be None; the class of an image is the name of its folder')
-        if self.arch not in MODELS: raise ValueError(f'arch={self.arch!r}: must be one of {", ".join(MODELS)}')
-        set_seed(self.seed, reproducible=True)
-        dls = get_dls(X, size=self.size, bs=self.bs, valid_pct=self.valid, seed=self.seed)
-        dls.test_items = []  # not for training, and not decoded
-        dls = in_memory(dls)
-        with tempfile.TemporaryDirectory() as d:
-            learn,self.results_ = train(dls, self.arch, d, self.epochs, lr=self.lr, wd=self.wd, seed=self.seed, quiet=not self.verbose, test=False)
-            self.predictor_ = Predictor(save_weights(learn.model, Path(d)/'weights.safetensors', arch=self.arch, classes=list(dls.vocab), size=dls.size))
-        self.classes_,self.model_ = np.array(dls.vocab),learn.model.cpu().eval()
-        return self
+    def settings(self,
+        source, # folder of images, or a name that `get_dls` knows
+    )->HadaptiveSettings:
+        "What `fit` follows"
+        given = {k: v for k,v in self.get_params().items() if k!='verbose'}
+        return HadaptiveSettings(source=source, **given | dict(size=self.size or 0))
 
-    def predict_proba(self,
-        X, # image files, or a folder of them
-    )->np.ndarray: # (N, classes), in the order of `classes_`; rows sum to 1
-        "Probability of each class"
-        check_is_fitted(self, 'predictor_')
-        files,p = sorted(get_image_files(X)) if isinstance(X, (str,Path)) and Path(X).is_dir() else [X] if isinstance(X, (str,Path)) else list(X),self.predictor_
-        if not files: raise ValueError(f'X={X!r}: must be image files or a folder with some')
-        return torch.cat([p(torch.stack([load_image(f, p.size, p.mean, p.std) for f in files[i:i+32]])) for i in range(0, len(files), 32)]).numpy()
+# %% ../nbs/22_classifier.ipynb #e62911b1
+@patch
+def fit(self:ImageClassifier,
+    X,      # folder with <class>/ or train/<class>/, or a name that `get_dls` knows
+    y=None, # must be None: the class of an image is its folder
+): # itself, with `classes_`, `results_` (validation loss and accuracies) and `predictor_`
+    "Train from the beginning"
+    if y is not None: raise ValueError('y: must be None; the class of an image is the name of its folder')
+    settings = self.settings(X)
+    set_seed(self.seed, reproducible=True)
+    dls = get_dls(**settings.loading)
+    dls.test_items = []  # not for training, and not decoded
+    dls = in_memory(dls)
+    with tempfile.TemporaryDirectory() as d:
+        learn,self.results_ = train(dls, settings, d, quiet=not self.verbose, test=False)
+        self.classes_,self.model_ = np.array(dls.vocab),learn.model.eval()
+        size,weights = dls.size,Path(d)/'weights.safetensors'
+        self.predictor_ = Predictor(save_weights(learn.model, weights, arch=self.arch, classes=list(dls.vocab), size=size))
+    self.model_.cpu()
+    return self
 
-    def predict(self,
-        X, # image files, or a folder of them, in the order of their names
-    )->np.ndarray: # (N,) class names
-        "The likeliest class of each image"
-        best = self.predict_proba(X).argmax(1)
-        return self.classes_[best]
+# %% ../nbs/22_classifier.ipynb #0de98f9e
+@patch
+def predict_proba(self:ImageClassifier,
+    X, # image files, or a folder of them
+)->np.ndarray: # (N, classes), in the order of `classes_`; rows sum to 1
+    "Probability of each class"
+    check_is_fitted(self, 'predictor_')
+    p,one = self.predictor_,isinstance(X, (str,Path))
+    files = sorted(get_image_files(X)) if one and Path(X).is_dir() else [X] if one else list(X)
+    if not files: raise ValueError(f'X={X!r}: must be image files or a folder with some')
+    parts = [files[i:i+32] for i in range(0, len(files), 32)]
+    return torch.cat([p(torch.stack([load_image(f, p.size, p.mean, p.std) for f in part])) for part in parts]).numpy()
 
-    def save(self,
-        path, # .safetensors file to write, for `hadaptive_predict`, `hadaptive_export` or `load_model`
-    )->Path: # the file
-        "The network and what is needed to use it"
-        check_is_fitted(self, 'predictor_')
-        return save_weights(self.model_, path, arch=self.arch, classes=self.classes_.tolist(), size=self.predictor_.size[0], results=self.results_)
+@patch
+def predict(self:ImageClassifier,
+    X, # image files, or a folder of them, in the order of their names
+)->np.ndarray: # (N,) class names
+    "The likeliest class of each image"
+    return self.classes_[self.predict_proba(X).argmax(1)]
+
+# %% ../nbs/22_classifier.ipynb #5bdcd73b
+@patch
+def save(self:ImageClassifier,
+    path, # .safetensors file to write, for `hadaptive_predict`, `hadaptive_export` or `load_model`
+)->Path: # the file
+    "The network and what is needed to use it"
+    check_is_fitted(self, 'predictor_')
+    size = self.predictor_.size[0]
+    return save_weights(self.model_, path, arch=self.arch, classes=self.classes_.tolist(), size=size, results=self.results_)

@@ -50,7 +50,8 @@ def _read(path):
 def _check_same(path, then, now):
     "Raise if the settings of two runs differ"
     differ = [f'{k}={now.get(k)!r} now and {then.get(k)!r} then' for k in {**then,**now} if now.get(k)!=then.get(k)]
-    if differ: raise ValueError(f'path={str(path)!r}: belongs to a run with other settings: {"; ".join(differ)}')
+    if differ: raise ValueError(f'path={str(path)!r}: belongs to a run with other settings: {"; ".join(differ)}; '
+                                'delete it to train from the beginning')
 
 # %% ../nbs/19_resume.ipynb #a6dde872
 class Checkpoint(Callback):
