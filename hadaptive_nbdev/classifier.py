@@ -65,7 +65,8 @@ def fit(self:ImageClassifier,
         learn,self.results_ = train(dls, settings, d, quiet=not self.verbose, test=False)
         self.classes_,self.model_ = np.array(dls.vocab),learn.model.eval()
         size,weights = dls.size,Path(d)/'weights.safetensors'
-        self.predictor_ = Predictor(save_weights(learn.model, weights, arch=self.arch, classes=list(dls.vocab), size=size))
+        save_weights(learn.model, weights, arch=self.arch, classes=list(dls.vocab), size=size)
+        self.predictor_ = Predictor(weights)
     self.model_.cpu()
     return self
 
@@ -87,7 +88,8 @@ def predict(self:ImageClassifier,
     X, # image files, or a folder of them, in the order of their names
 )->np.ndarray: # (N,) class names
     "The likeliest class of each image"
-    return self.classes_[self.predict_proba(X).argmax(1)]
+    best = self.predict_proba(X).argmax(1)
+    return self.classes_[best]
 
 # %% ../nbs/22_classifier.ipynb #5bdcd73b
 @patch
@@ -96,5 +98,5 @@ def save(self:ImageClassifier,
 )->Path: # the file
     "The network and what is needed to use it"
     check_is_fitted(self, 'predictor_')
-    size = self.predictor_.size[0]
-    return save_weights(self.model_, path, arch=self.arch, classes=self.classes_.tolist(), size=size, results=self.results_)
+    about = dict(arch=self.arch, classes=self.classes_.tolist(), size=self.predictor_.size[0], results=self.results_)
+    return save_weights(self.model_, path, **about)
