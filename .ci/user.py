@@ -1,0 +1,189 @@
+"""The package where users have it: without nbdev, one behaviour of each module compared with brute force.
+
+A function for each module, of its name; a module without one is counted as failed. Nothing here may import nbdev."""
+import copy,importlib.metadata,itertools,math,pkgutil,sys,tempfile,traceback
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torchvision
+from PIL import Image
+from torch import nn
+from torch.testing import assert_close
+
+import hadaptive_nbdev
+
+NAMES = [m.name for m in pkgutil.iter_modules(hadaptive_nbdev.__path__) if not m.name.startswith('_')]
+globals().update({n: importlib.import_module(f'hadaptive_nbdev.{n}') for n in NAMES})
+
+def products_of(z): return torch.stack([z[:,i]*z[:,j] for i,j in itertools.combinations(range(z.shape[1]), 2)], 1)
+
+def net(**kwargs): return models.hadaptive_net_s(num_classes=3, **kwargs).eval()
+
+def images(folder, n=12, size=32):
+    "Class folders of images that one colour tells apart"
+    for (c,value),k in itertools.product(dict(dark=60, light=190).items(), range(n)):
+        pixels = np.random.default_rng(k).integers(value-50, value+50, (size,size,3), dtype=np.uint8)
+        (folder/c).mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(folder/c/f'{k}.png')
+    return folder
+
+def image_dls(folder): return data.get_dls(images(folder), size=32, bs=8, valid_pct=.25, device='cpu', num_workers=0)
+
+class Checks:
+    def complexity(tmp):
+        net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Flatten(), nn.Linear(8*5*5, 7))
+        assert complexity.cost(net, (3,10,10)).macs == 8*5*5*3*9 + 8*5*5*7
+
+    def hadamard(tmp):
+        z = torch.randn(2, 5, 3, 4)
+        assert_close(hadamard.pair_products(z), products_of(z))
+
+    def sampling(tmp):
+        scores = torch.randn(6, 9)
+        mask,idx = sampling.gumbel_topk(scores, 4, noise=0.)
+        best = [sorted(range(9), key=lambda c: -row[c])[:4] for row in scores.tolist()]
+        assert idx.tolist()==best
+        assert_close(mask, torch.tensor([[float(c in row) for c in range(9)] for row in best]))
+
+    def norm(tmp):
+        m,v,r = torch.tensor([.5,-1.]),torch.tensor([2.,.7]),.4
+        a,b = torch.randn(2, 2_000_000, dtype=torch.float64)
+        i,j = m[0]+v[0].sqrt()*a, m[1]+v[1].sqrt()*(r*a+(1-r*r)**.5*b)
+        mean,var = norm.product_moments(m[0], m[1], v[0], v[1], r*(v[0]*v[1]).sqrt())
+        assert abs((i*j).mean()-mean) < .02 and abs((i*j).var()/var-1) < .02
+
+    def ach(tmp):
+        m = ach.ACH(6, 3, norm=None).eval()
+        feats = m.bn(m.conv(x := torch.randn(2, 6, 4, 4)))
+        rows = [f[sorted(range(6), key=lambda c: -s[c])[:3]] for f,s in zip(feats, m.scorer(feats).tolist())]
+        assert_close(m(x), torch.cat([feats, products_of(torch.stack(rows))], 1))
+
+    def blocks(tmp):
+        m = blocks.GhostModule(4, 6).eval()
+        half = m.primary(x := torch.randn(2, 4, 5, 5))
+        w,padded = m.cheap[0].weight,torch.nn.functional.pad(half, (1,1,1,1))
+        cheap = sum(w[:,0,i,j,None,None]*padded[:,:,i:i+5,j:j+5] for i in range(3) for j in range(3))
+        assert_close(m(x), torch.cat([half, m.cheap[1](cheap)], 1))
+
+    def models(tmp):
+        a,x = net(order='channel'),torch.randn(2, 3, 64, 64)
+        path = models.save_weights(a, tmp/'s.safetensors', arch='hadaptive_net_s', options=dict(order='channel'), classes=['a','b','c'])
+        b,meta = models.load_model(path)
+        assert_close(b(x), a(x), rtol=0, atol=0)
+        assert meta['classes']==['a','b','c']
+
+    def records(tmp):
+        rows = records.Rows(tmp/'rows.csv', ['name'])
+        rows.add([dict(name='a', value=1)]); rows.add([dict(name='b', value=2)])
+        assert rows.done(name='b') and not rows.done(name='c')
+        before = rows.path.read_bytes()
+        def broken(path): path.write_text('half'); raise OSError('full')
+        try: records.write_whole(rows.path, broken)
+        except OSError: pass
+        assert rows.path.read_bytes()==before and pd.read_csv(rows.path).value.tolist()==[1,2]
+
+    def data(tmp):
+        dls = image_dls(tmp)
+        parts = [set(dl.items) for dl in (dls.train, dls.valid)]
+        assert not parts[0]&parts[1] and parts[0]|parts[1]==set(tmp.rglob('*.png'))
+        assert all(dls.vocab[y]==f.parent.name for dl in dls for f,(x,y) in zip(dl.items, dl.dataset))
+
+    def loader(tmp):
+        dls = loader.in_memory(image_dls(tmp))
+        expected = {np.array(Image.open(f)).tobytes(): f.parent.name for f in tmp.rglob('*.png')}
+        got = {t.permute(1, 2, 0).numpy().tobytes(): dls.vocab[y] for dl in (dls.train, dls.valid) for t,y in zip(dl.images, dl.labels)}
+        assert got==expected
+
+    def train(tmp):
+        f = train.warmup_cosine(.3, .2)
+        for t in (0.,.05,.2,.6,.99):
+            by_hand = .003+(.3-.003)*t/.2 if t<.2 else .3*(1+math.cos(math.pi*(t-.2)/.8))/2
+            assert abs(f(t)-by_hand) < 1e-6, t
+
+    def kernel(tmp):
+        x,idx = torch.randn(2, 6, 3, 3),torch.tensor([[4,0,2],[1,5,3]])
+        z = torch.stack([f[i] for f,i in zip(x, idx)])
+        assert_close(kernel.expand(x, idx), torch.cat([x, products_of(z)], 1))
+
+    def baselines(tmp):
+        n = sum(p.numel() for p in torchvision.models.resnet18(num_classes=7).parameters())
+        assert abs(baselines.cost_table('resnet18', 7).loc['resnet18','parameters']*1e6-n) < .5
+
+    def implant(tmp):
+        net = baselines.network('mobilenetv3_s', 5).eval()
+        before = {k: v.clone() for k,v in net.state_dict().items()}
+        names = implant.replace_blocks(net, 2).index
+        after = net.state_dict()
+        assert len(names)==2 and net(torch.randn(2, 3, 64, 64)).shape==(2,5)
+        for k,v in before.items():
+            if not k.startswith(tuple(n+'.' for n in names)): assert_close(after[k], v, rtol=0, atol=0)
+
+    def export(tmp):
+        a,x = net(),torch.randn(2, 3, 64, 64)
+        for m in a.modules():
+            if isinstance(m, nn.BatchNorm2d): m.running_mean.normal_(0, .1); m.running_var.uniform_(.5, 2)
+        assert_close(export.inference_form(a)(x), a(x), rtol=1e-3, atol=1e-4)
+
+    def bench(tmp):
+        times = pd.DataFrame(dict(a=[3.,1.,2.,9.], b=[6.,1.,6.,9.]))
+        table = bench.summarise(times, 'a')
+        assert table['median'].tolist()==[2.5,6.] and table.ratio.tolist()==[1.,1.5]
+
+    def predict(tmp):
+        path = models.save_weights(a := net(), tmp/'s.safetensors', arch='hadaptive_net_s', classes=['a','b','c'], size=32)
+        files = [images(tmp, n=1, size=40)/c/'0.png' for c in ('dark','light')]
+        rows = [(np.array(Image.open(f).resize((32,32), Image.Resampling.BILINEAR))/255 - [.485,.456,.406])/[.229,.224,.225] for f in files]
+        p = a(torch.tensor(np.array(rows), dtype=torch.float32).permute(0, 3, 1, 2)).softmax(1)
+        table = predict.Predictor(path).predict(files, top=3)
+        for f,row in zip(files, p.tolist()):
+            got = table[table.image==str(f)]
+            assert got['class'].tolist()==sorted('abc', key=lambda c: -row['abc'.index(c)])
+            assert np.allclose(got.probability, sorted(row, reverse=True), atol=1e-5)
+
+    def resume(tmp):
+        dls,net = loader.in_memory(image_dls(tmp)),models.hadaptive_net_s(num_classes=2)
+        def run(path, epochs):
+            learn = train.hadaptive_learner(dls, copy.deepcopy(net))
+            with learn.no_bar(),learn.no_logging(): learn.fit_resumable(epochs, path, seed=1, lr=1e-3)
+            return learn.model.state_dict()
+        expected = run(tmp/'whole.pt', 2)
+        run(tmp/'part.pt', 1)
+        for k,v in run(tmp/'part.pt', 2).items(): assert_close(v, expected[k], rtol=0, atol=0, equal_nan=True)
+
+    def parallel(tmp):
+        x = torch.tensor([1.,2.])
+        assert parallel.in_turn(lambda: parallel.sum_ranks(x)).tolist()==[1.,2.]  # one process
+
+    def study(tmp):
+        arms = list(study.STUDIES['order'])
+        runs = pd.DataFrame([dict(arm=a, seed=s, test_accuracy=.5+.01*s+.02*k+.001*s*k) for s in range(3) for k,a in enumerate(arms)])
+        row = study.judge('order', runs, [(arms[1], arms[0])]).iloc[0]
+        d = [100*(.02+.001*s) for s in range(3)]
+        mean = sum(d)/3; sd = (sum((v-mean)**2 for v in d)/2)**.5
+        assert abs(row.ours-mean)<1e-9 and abs(row.high-mean-4.302653*sd/3**.5)<1e-5  # Student's t, two degrees of freedom
+
+    def classifier(tmp):
+        clf = classifier.ImageClassifier(epochs=1, size=32, bs=8).fit(images(tmp))
+        files = sorted(tmp.rglob('*.png'))
+        p = clf.predict_proba(files)
+        assert np.allclose(p.sum(1), 1, atol=1e-5) and list(clf.predict(files))==[clf.classes_[row.argmax()] for row in p]
+
+    def products(tmp):
+        a,b = (torch.stack([torch.randperm(7)[:4] for _ in range(50)]) for _ in range(2))
+        pairs = [[[set(p) for p in itertools.combinations(row, 2)] for row in s.tolist()] for s in (a, b)]
+        assert products.same_pair(a, b).tolist()==[[p==q for p,q in zip(*rows)] for rows in zip(*pairs)]
+
+torch.manual_seed(0)
+print(hadaptive_nbdev.__file__, *(f'{n} {importlib.metadata.version(n)}' for n in ('torch','fastai','fastcore')))
+checks,failed = {k: f for k,f in vars(Checks).items() if not k.startswith('_')},[]
+for name in sorted({*NAMES,*checks}):
+    try:
+        with tempfile.TemporaryDirectory() as tmp: checks[name](Path(tmp))
+    except Exception:
+        failed.append(name)
+        traceback.print_exc()
+failed += ['nbdev, which was imported'] if 'nbdev' in sys.modules else []
+print(f'{len(checks)} modules, failed: {", ".join(failed) or "none"}')
+sys.exit(bool(failed))
