@@ -1,7 +1,8 @@
-"""The package where users have it: without nbdev, one behaviour of each module compared with brute force.
+"""The package where users have it, without nbdev: one behaviour of each module, compared with brute force, and every command.
 
-A function for each module, of its name; a module without one is counted as failed. Nothing here may import nbdev."""
-import copy,importlib.metadata,itertools,math,pkgutil,sys,tempfile,traceback
+user.py [WEIGHTS] with the environment's Python; WEIGHTS are what the first command trained. Prints a line for each check. Each is a
+function of the module's or command's name; a module without one has failed."""
+import copy,importlib,importlib.metadata,importlib.util,itertools,math,os,pkgutil,subprocess,sys,tempfile,traceback
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import torch
 import torchvision
 from PIL import Image
+from sklearn.datasets import load_digits
 from torch import nn
 from torch.testing import assert_close
 
@@ -29,9 +31,28 @@ def images(folder, n=12, size=32):
         Image.fromarray(pixels).save(folder/c/f'{k}.png')
     return folder
 
+def by_hand(model, files, size):
+    "Probabilities, from Pillow and NumPy"
+    mean,std = (.485,.456,.406),(.229,.224,.225)
+    pixels = [np.array(Image.open(f).convert('RGB').resize((size,size), Image.Resampling.BILINEAR)) for f in files]
+    x = torch.tensor((np.array(pixels)/255-mean)/std, dtype=torch.float32).permute(0, 3, 1, 2)
+    with torch.no_grad(): return model(x).softmax(1).numpy()
+
+def command(line, cwd):
+    "Start a command of the package, as a user would"
+    name,*args = line.split()
+    env = {k: v for k,v in os.environ.items() if k!='PYTHONPATH'}
+    return subprocess.Popen([Path(sys.executable).with_name(name),*args], cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+def output(line, cwd, fails=False):
+    "What a command prints, or its last words where it must fail"
+    out,err = (p := command(line, cwd)).communicate()
+    assert (p.returncode!=0)==fails, f'{line}: {err}'
+    return err if fails else out
+
 def image_dls(folder): return data.get_dls(images(folder), size=32, bs=8, valid_pct=.25, device='cpu', num_workers=0)
 
-class Checks:
+class Modules:
     def complexity(tmp):
         net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Flatten(), nn.Linear(8*5*5, 7))
         assert complexity.cost(net, (3,10,10)).macs == 8*5*5*3*9 + 8*5*5*7
@@ -134,10 +155,8 @@ class Checks:
     def predict(tmp):
         path = models.save_weights(a := net(), tmp/'s.safetensors', arch='hadaptive_net_s', classes=['a','b','c'], size=32)
         files = [images(tmp, n=1, size=40)/c/'0.png' for c in ('dark','light')]
-        rows = [(np.array(Image.open(f).resize((32,32), Image.Resampling.BILINEAR))/255 - [.485,.456,.406])/[.229,.224,.225] for f in files]
-        p = a(torch.tensor(np.array(rows), dtype=torch.float32).permute(0, 3, 1, 2)).softmax(1)
         table = predict.Predictor(path).predict(files, top=3)
-        for f,row in zip(files, p.tolist()):
+        for f,row in zip(files, by_hand(a, files, 32)):
             got = table[table.image==str(f)]
             assert got['class'].tolist()==sorted('abc', key=lambda c: -row['abc'.index(c)])
             assert np.allclose(got.probability, sorted(row, reverse=True), atol=1e-5)
@@ -175,15 +194,65 @@ class Checks:
         pairs = [[[set(p) for p in itertools.combinations(row, 2)] for row in s.tolist()] for s in (a, b)]
         assert products.same_pair(a, b).tolist()==[[p==q for p,q in zip(*rows)] for rows in zip(*pairs)]
 
+def trained(folder):
+    "The weights that were given, or untrained ones; ten images of digits"
+    path = Path(sys.argv[1]).resolve() if len(sys.argv)>1 else models.save_weights(models.hadaptive_net_s(num_classes=10), folder/'w.safetensors',
+        arch='hadaptive_net_s', classes=list('0123456789'), size=32)
+    files = [folder/f'{i}.png' for i in range(10)]
+    for f,image in zip(files, load_digits().images): Image.fromarray(np.round(image*(255/16)).astype('uint8')).save(f)
+    return path,files
+
+def says_the_same(tmp, path, weights, files, tol):
+    "hadaptive_predict, compared with `by_hand`"
+    text = output(f'hadaptive_predict {path} {" ".join(f.name for f in files)} --top 10 --csv', tmp)
+    (tmp/'out.csv').write_text(text)
+    table = pd.read_csv(tmp/'out.csv').pivot(index='image', columns='class', values='probability').to_numpy()
+    assert np.allclose(table, by_hand(models.load_model(weights)[0], files, 32), atol=tol)
+    return table
+
+class Commands:
+    def help_and_version(tmp):
+        release = f'hadaptive_nbdev {importlib.metadata.version("hadaptive_nbdev")}'
+        for c in (e.name for e in importlib.metadata.distribution('hadaptive_nbdev').entry_points if e.group=='console_scripts'):
+            (text,_),(version,_) = (p.communicate() for p in [command(f'{c} --help', tmp), command(f'{c} --version', tmp)])
+            assert text.startswith(f'usage: {c}') and version.strip()==release, c
+
+    def hadaptive_cost(tmp):
+        n = sum(p.numel() for p in models.hadaptive_net_s(num_classes=100).parameters())
+        line, = (l for l in output('hadaptive_cost resnet18 hadaptive_net_s', tmp).splitlines() if l.startswith('hadaptive_net_s'))
+        assert abs(float(line.split()[1])-n/1e6) < 6e-4, line
+
+    def hadaptive_predict(tmp):
+        weights,files = trained(tmp)
+        table = says_the_same(tmp, weights, weights, files, 1e-5)
+        right = (table.argmax(1)==range(10)).sum()
+        assert len(sys.argv)<2 or right>=9, f'{right} of 10 digits'
+
+    def hadaptive_export(tmp):
+        weights,files = trained(tmp)
+        if importlib.util.find_spec('onnx'):
+            output(f'hadaptive_export {weights} --out net.onnx', tmp)
+            says_the_same(tmp, 'net.onnx', weights, files, 1e-4)
+        else:
+            line, = output(f'hadaptive_export {weights}', tmp, fails=True).splitlines()
+            assert 'pip install' in line, line
+
+    def hadaptive_study(tmp):
+        output('hadaptive_study baseline --budget smoke', tmp)
+        assert len(pd.read_csv(tmp/'results/runs.csv'))==1
+        assert '1 runs, 1 done before' in output('hadaptive_study baseline --budget smoke', tmp)
+
 torch.manual_seed(0)
 print(hadaptive_nbdev.__file__, *(f'{n} {importlib.metadata.version(n)}' for n in ('torch','fastai','fastcore')))
-checks,failed = {k: f for k,f in vars(Checks).items() if not k.startswith('_')},[]
-for name in sorted({*NAMES,*checks}):
+checks = {k: f for c in (Modules, Commands) for k,f in vars(c).items() if not k.startswith('_')}
+failed = 0
+for name in {**dict.fromkeys(NAMES), **checks}:
     try:
         with tempfile.TemporaryDirectory() as tmp: checks[name](Path(tmp))
+        assert 'nbdev' not in sys.modules, 'nbdev was imported'
+        print('ok: as installed,', name, flush=True)
     except Exception:
-        failed.append(name)
+        failed += 1
         traceback.print_exc()
-failed += ['nbdev, which was imported'] if 'nbdev' in sys.modules else []
-print(f'{len(checks)} modules, failed: {", ".join(failed) or "none"}')
+        print('FAILED: as installed,', name, flush=True)
 sys.exit(bool(failed))
