@@ -147,10 +147,21 @@ class Modules:
             if isinstance(m, nn.BatchNorm2d): m.running_mean.normal_(0, .1); m.running_var.uniform_(.5, 2)
         assert_close(export.inference_form(a)(x), a(x), rtol=1e-3, atol=1e-4)
 
-    def bench(tmp):
+    def timing(tmp):
         times = pd.DataFrame(dict(a=[3.,1.,2.,9.], b=[6.,1.,6.,9.]))
-        table = bench.summarise(times, 'a')
+        table = timing.summarise(times, 'a')
         assert table['median'].tolist()==[2.5,6.] and table.ratio.tolist()==[1.,1.5]
+
+    def roofline(tmp):
+        rows = [(c,k) for stage in models.ARCHS['hadaptive_net_l']['stages'] for kind,(c,k,*_) in stage if kind=='H']
+        table = roofline.ach_shapes(['hadaptive_net_l'], 64)
+        assert sorted((r.chs,r.k) for r in table.itertuples() for _ in range(r.count))==sorted(rows)
+
+    def bench(tmp):
+        def bad(b): raise ValueError('too much')
+        done = []
+        failed = bench.run_parts(timing.Bench(out=tmp), dict(first=bad, second=done.append))
+        assert len(failed)==1 and 'too much' in failed[0] and len(done)==1
 
     def predict(tmp):
         path = models.save_weights(a := net(), tmp/'s.safetensors', arch='hadaptive_net_s', classes=['a','b','c'], size=32)
@@ -236,6 +247,10 @@ class Commands:
         else:
             line, = output(f'hadaptive_export {weights}', tmp, fails=True).splitlines()
             assert 'pip install' in line, line
+
+    def hadaptive_bench(tmp):
+        output('hadaptive_bench latency hadaptive_net_s --device cpu --parts eager --quick', tmp)
+        assert pd.concat(map(pd.read_csv, (tmp/'results').glob('*.csv')))['median'].gt(0).all()
 
     def hadaptive_study(tmp):
         output('hadaptive_study baseline --budget smoke', tmp)
