@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PARTS', 'MEASURED', 'onnx_session', 'onnx_runner', 'operator_times', 'onnx_file', 'bench_onnx', 'bench_eager',
            'bench_compile', 'bench_graph', 'steps', 'bench_steps', 'bench_pipeline', 'bench_side', 'run_parts',
-           'benchmark', 'hadaptive_bench']
+           'benchmark']
 
 # %% ../nbs/16_latency.ipynb #1552f299
 import json,multiprocessing,sys,tempfile,time
@@ -15,12 +15,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from fastcore.script import call_parse
 
 from . import kernel
 from .baselines import TABLE5,network
 from .models import MODELS
-from .records import RELEASE,Rows,error_line,one_line_errors,several,version_option
+from .records import Rows,error_line
 from .roofline import LAYOUTS,bench_check,bench_modules,bench_networks,bench_roofline
 from .timing import Bench,add_times,graphed,rotate
 
@@ -368,19 +367,3 @@ def benchmark(
     b = Bench(device, out, MEASURED[what], quick, minutes, not eager, tuple(names) or TABLE5)
     failed = run_parts(b, {p: PARTS[what][p] for p in chosen})
     if failed: raise ValueError('; '.join(failed))
-
-# %% ../nbs/16_latency.ipynb #5dd5ecbd
-@call_parse
-def hadaptive_bench(
-    what:str,            # what to time: kernel, latency or training
-    names:several("latency: of which networks, of ours, the paper's, torchvision and timm; none: Table 5's")=(),
-    parts:str='',        # parts of it, separated by commas; empty: all
-    device:str='',       # cuda, or cpu (PyTorch's operations for the kernel); none: cuda for kernel, cpu for latency
-    out:str='results',   # folder of the CSV files; what has its rows there is not measured again
-    minutes:float=0.,    # start no measurement after so many minutes; 0: no limit
-    quick:bool=False,    # a few small problems, to try the command
-    eager:bool=False,    # leave torch.compile out
-    version:version_option=RELEASE,
-):
-    "Time the CUDA kernel against the alternatives, networks on each runtime, or training, one row per measurement"
-    with one_line_errors('hadaptive_bench'): benchmark(what, names, parts, device, out, minutes, quick, eager)

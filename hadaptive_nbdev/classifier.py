@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import torch
 from fastai.data.transforms import get_image_files
 from fastai.torch_core import set_seed
 from fastcore.basics import patch
@@ -81,7 +80,7 @@ def predict_proba(self:ImageClassifier,
     files = sorted(get_image_files(X)) if one and Path(X).is_dir() else [X] if one else list(X)
     if not files: raise ValueError(f'X={X!r}: must be image files or a folder with some')
     parts = [files[i:i+32] for i in range(0, len(files), 32)]
-    return torch.cat([p(torch.stack([load_image(f, p.size, p.mean, p.std) for f in part])) for part in parts]).numpy()
+    return np.concatenate([p(np.stack([load_image(f, p.size, p.mean, p.std) for f in part])) for part in parts])
 
 @patch
 def predict(self:ImageClassifier,

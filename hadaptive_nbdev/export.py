@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['OPSET', 'DTYPES', 'IMPROVEMENTS', 'as_written', 'expand_onnx', 'compose', 'GhostHalves', 'FixedACH', 'inference_form',
-           'to_onnx', 'selections', 'fix_selection', 'hadaptive_export']
+           'to_onnx', 'selections', 'fix_selection', 'export_weights']
 
 # %% ../nbs/13_export.ipynb #6287e5a3
 import copy,json,os,warnings
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from fastcore.script import call_parse
 from torch import Tensor,nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -26,7 +25,7 @@ from .ach import ACH,FUSED_NORMS,StaticScores
 from .blocks import GhostBottleneck
 from .hadamard import pair_index
 from .models import HadaptiveNet,load_model
-from .records import RELEASE,one_line_errors,version_option,write_whole
+from .records import write_whole
 
 # %% ../nbs/13_export.ipynb #15c393b5
 class _AsWritten(ACH):
@@ -365,35 +364,33 @@ def fix_selection(
     return net,pd.DataFrame(rows)
 
 # %% ../nbs/13_export.ipynb #7d37e5e3
-@call_parse
-def hadaptive_export(
-    weights:str,          # weights.safetensors of a training
-    out:str='',           # file to write; empty: beside the weights, ending in .onnx
-    size:int=0,           # side of the images in pixels; 0: that of the training
-    dtype:str='float32',  # of parameters and maps: float32 or float16
-    single:bool=False,    # one image at a time; else any number
-    fix:str='',           # fix the choice of modules whose overlap is at least this, 0 to 1; empty: none
-    calibrate:str='',     # source of the images that measure it: a name or folder as in hadaptive_train; empty: that of the training
+def export_weights(
+    weights,              # safetensors file of a training
+    out='',               # file to write; '': beside the weights, ending in .onnx
+    size:int=0,           # side of the images, pixels; 0: that of the training
+    dtype:str='float32',  # one of `DTYPES`
+    single:bool=False,    # one image at a time? Else any number
+    fix:str='',           # fix the choice of modules whose overlap is at least this, 0 to 1; '': none
+    calibrate:str='',     # source of the images that measure it, as for `get_dls`; '': that of the training
     images:int=512,       # how many of them, rounded up to batches of 64
-    version:version_option=RELEASE,
-):
-    "Write a trained network as ONNX"
-    with one_line_errors('hadaptive_export'):
-        model,meta = load_model(weights)
-        side,path = size or meta.get('size', 224),Path(out) if out else Path(weights).with_suffix('.onnx')
-        if path.suffix=='.safetensors': raise ValueError(f'out={str(path)!r}: must not be a file of weights')
-        if fix:
-            from hadaptive_nbdev.data import get_dls
-            run = meta.get('run', {})
-            source = calibrate or run.get('source')
-            like = {k: run[k] for k in ('valid_pct','limit','seed') if k in run} if source==run.get('source') else {}  # the same split
-            if not source: raise ValueError("calibrate='': the weights do not say what they were trained on")
-            if images<2: raise ValueError(f'images={images}: must be at least 2')
-            bs = min(images, 64)
-            torch.manual_seed(0)
-            dls = get_dls(source, size=side, bs=bs, augment=False, num_workers=0, device='cpu', **like)
-            batches = (b[0] for b,_ in zip(dls.train, range(-(-images//bs))))
-            model,table = fix_selection(model, batches, float(fix))
-            print(table.round(3).to_string(index=False))
-        to_onnx(model, path, (model.in_chans,side,side), not single, dtype, **dict(mean=(.485,.456,.406), std=(.229,.224,.225)) | {k: meta[k] for k in ('arch','options','classes','mean','std') if k in meta})
+)->Path: # the file
+    "Write a trained network as ONNX, and print what it is"
+    model,meta = load_model(weights)
+    side,path = size or meta.get('size', 224),Path(out) if out else Path(weights).with_suffix('.onnx')
+    if path.suffix=='.safetensors': raise ValueError(f'out={str(path)!r}: must not be a file of weights')
+    if fix:
+        from hadaptive_nbdev.data import get_dls
+        run = meta.get('run', {})
+        source = calibrate or run.get('source')
+        like = {k: run[k] for k in ('valid_pct','limit','seed') if k in run} if source==run.get('source') else {}  # the same split
+        if not source: raise ValueError("calibrate='': the weights do not say what they were trained on")
+        if images<2: raise ValueError(f'images={images}: must be at least 2')
+        bs = min(images, 64)
+        torch.manual_seed(0)
+        dls = get_dls(source, size=side, bs=bs, augment=False, num_workers=0, device='cpu', **like)
+        batches = (b[0] for b,_ in zip(dls.train, range(-(-images//bs))))
+        model,table = fix_selection(model, batches, float(fix))
+        print(table.round(3).to_string(index=False))
+    to_onnx(model, path, (model.in_chans,side,side), not single, dtype, **dict(mean=(.485,.456,.406), std=(.229,.224,.225)) | {k: meta[k] for k in ('arch','options','classes','mean','std') if k in meta})
     print(f'{path}: {os.path.getsize(path)/1e6:.2f} MB, {meta["arch"]}, {len(meta["classes"])} classes, {side}x{side}, {dtype}, opset {OPSET}')
+    return path

@@ -102,7 +102,8 @@ def commit_name()->str: # '' outside of a repository
     here = Path(__file__).parent if '__file__' in globals() else Path.cwd()
     if given := os.environ.get('HADAPTIVE_COMMIT'): return given
     with contextlib.suppress(OSError):
-        return subprocess.run(['git','-C',str(here),'rev-parse','--short','HEAD'], capture_output=True, text=True).stdout.strip()
+        command = ['git','-C',str(here),'rev-parse','--short','HEAD']
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
     return ''
 
 def cpu_name()->str:
@@ -122,7 +123,8 @@ def stamp(
                 command=' '.join([Path(sys.argv[0]).name,*sys.argv[1:]]),
                 device=torch.cuda.get_device_name() if on_gpu else f'{cpu_name()}, {os.cpu_count()} cores',
                 python=platform.python_version(), torch=torch.__version__,
-                cupy=installed('cupy-cuda13x','cupy-cuda12x','cupy'), onnxruntime=installed('onnxruntime-gpu','onnxruntime'))
+                cupy=installed('cupy-cuda13x','cupy-cuda12x','cupy'),
+                onnxruntime=installed('onnxruntime-gpu','onnxruntime'))
 
 # %% ../nbs/07_records.ipynb #4b54e1aa
 RELEASE = f'hadaptive_nbdev {__version__}'
@@ -138,13 +140,15 @@ def several(
     return Annotated[str, text, dict(opt=False, nargs=nargs)]
 
 # %% ../nbs/07_records.ipynb #14b33d46
-MACHINE = 'allocate memory','out of memory','DataLoader worker'  # in messages of PyTorch's `RuntimeError` that tell of the machine
+MACHINE = 'allocate memory','out of memory','DataLoader worker'  # PyTorch's `RuntimeError`s with these tell of the machine
 
 def error_line(
     e:BaseException, # any
 )->str: # never empty, never two lines
     "What an error says, without its class and number"
-    text = e.strerror + (f': {str(e.filename)!r}' if e.filename else '') if isinstance(e, OSError) and e.strerror else str(e)
+    text = str(e)
+    if isinstance(e, OSError) and e.strerror:
+        text = e.strerror + (f': {str(e.filename)!r}' if e.filename else '')
     return ' '.join(text.split()) or ('out of memory' if isinstance(e, MemoryError) else type(e).__name__)
 
 @contextlib.contextmanager

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STUDIES', 'BUDGETS', 'LRS', 'TRAINING_CODE', 'build', 'StudyRun', 'run_key', 'plan', 'images_of', 'code_digits',
-           'row_of', 'epochs_of', 'do_run', 'do_runs', 'rows_of', 'keep', 'do_study', 'hadaptive_study', 'results',
-           'by_seed', 'summary', 'verdict', 'judge', 'sees_blocks', 'plot_claims']
+           'row_of', 'epochs_of', 'do_run', 'do_runs', 'rows_of', 'keep', 'do_study', 'results', 'by_seed', 'summary',
+           'verdict', 'judge', 'sees_blocks', 'plot_claims']
 
 # %% ../nbs/21_study.ipynb #dfbd8011
 import hashlib,json,os,sys,threading,time
@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 import torch
 from fastai.torch_core import set_seed
-from fastcore.script import call_parse
 from scipy import stats
 
 import hadaptive_nbdev
@@ -30,7 +29,7 @@ from .implant import replace_blocks
 from .loader import in_memory
 from .models import MODELS,save_weights
 from .products import block_net,examine
-from .records import RELEASE,Rows,error_line,file_lock,one_line_errors,stamp,version_option,write_whole
+from .records import Rows,error_line,file_lock,stamp,write_whole
 from .settings import TrainSettings
 from .train import sizes,train
 
@@ -420,23 +419,6 @@ def do_study(
     if failed: raise ValueError(f'{len(failed)} runs failed, the first: {failed[0]}')
     left = sum(not rows.done(run=run_key(r)) for r in runs)
     if left: print(f'{left} runs are left; the same command goes on with them')
-
-# %% ../nbs/21_study.ipynb #14d8a072
-@call_parse
-def hadaptive_study(
-    study:str,            # table1 to table5, norms, order, dysoft, selected, baseline or lr
-    budget:str='cpu',     # smoke, cpu, gpu or paper
-    source:str='',        # digits, cifar10, cifar100, imagenette or a folder of images; empty: the budget's
-    seeds:int=0,          # seeds of each arm; 0: the budget's
-    jobs:int=1,           # trainings side by side
-    minutes:float=0.,     # begin no run after so many minutes; 0: no limit
-    compile:bool=False,   # compile each network first: minutes once, then faster
-    out:str='results',    # folder of runs.csv and epochs/
-    work:str='hadaptive_runs/studies', # folder of checkpoints, weights and decoded images
-    version:version_option=RELEASE,
-):
-    "Do the runs of a study that have no row yet, one row each"
-    with one_line_errors('hadaptive_study'): do_study(study, budget, source, seeds, jobs, minutes, compile, out, work)
 
 # %% ../nbs/21_study.ipynb #79a9a73f
 def results(

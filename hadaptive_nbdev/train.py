@@ -6,7 +6,7 @@
 __all__ = ['RUN_FILES', 'warmup_cosine', 'adaptive_modules', 'TemperatureCallback', 'selection_entropy', 'SelectionRecorder',
            'top5', 'hadaptive_learner', 'plot_curves', 'epoch_table', 'EpochTable', 'check_machine', 'final_results',
            'train', 'beside', 'settle', 'take_place', 'read_run', 'check_place', 'load_images', 'sizes', 'report',
-           'write_run', 'describe', 'headline', 'run_settings', 'once', 'train_source', 'hadaptive_train']
+           'write_run', 'describe', 'headline', 'run_settings', 'once', 'train_source']
 
 # %% ../nbs/09_training.ipynb #ca9ff66f
 import json,shutil,time
@@ -26,7 +26,6 @@ from fastai.torch_core import num_distrib,rank_distrib,set_seed
 from fastcore.basics import noop,patch
 from fastcore.foundation import L
 from fastcore.xtras import ContextManagers
-from fastcore.script import call_parse
 from torch import Tensor,nn
 
 from . import resume  # for `Learner.fit_resumable`
@@ -36,8 +35,8 @@ from .data import get_dls,get_test_dl
 from .loader import in_memory
 from .models import MODELS,load_weights,save_weights
 from .parallel import data_parallel,in_turn,start_processes,sum_ranks,unwrapped
-from .records import RELEASE,installed,one_line_errors,version_option,write_whole
-from .settings import HadaptiveSettings,TrainSettings,differences,with_fields
+from .records import installed,write_whole
+from .settings import HadaptiveSettings,TrainSettings,differences
 
 # %% ../nbs/09_training.ipynb #990cb5a5
 def warmup_cosine(
@@ -442,16 +441,3 @@ def train_source(
         run = run_settings(settings, dls, folder)
     if restart: once(take_place, home)
     once(report, run, out)
-
-# %% ../nbs/09_training.ipynb #f21e5591
-@call_parse
-@with_fields(HadaptiveSettings)
-def hadaptive_train(
-    *,
-    out:str='',            # folder to write; empty: hadaptive_runs/ and the source's name
-    restart:bool=False,    # train from the beginning; done, the new run takes the place of what the folder holds
-    version:version_option=RELEASE,
-    **settings
-):
-    "Train a Hadaptive-Net; leaves weights.safetensors, epochs.csv, curves.png, run.json. Killed, it goes on"
-    with one_line_errors('hadaptive_train'): train_source(HadaptiveSettings(**settings), out, restart)
