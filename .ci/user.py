@@ -105,6 +105,15 @@ class Modules:
         except OSError: pass
         assert rows.path.read_bytes()==before and pd.read_csv(rows.path).value.tolist()==[1,2]
 
+    def settings(tmp):
+        good,bad = dict(source='digits', epochs=3, lr=1e-3, norm='affine'),dict(source=str(tmp/'none'), epochs=0, lr=-1., norm='none?')
+        for wrong in (n for k in range(5) for n in itertools.combinations(good, k)):  # right only if all are
+            try: accepted = bool(settings.HadaptiveSettings(**good | {k: bad[k] for k in wrong}))
+            except (ValueError,OSError) as e:
+                accepted = False
+                assert any(f'{k}={bad[k]!r}' in str(e) for k in wrong), e
+            assert accepted==(not wrong), wrong
+
     def data(tmp):
         dls = image_dls(tmp)
         parts = [set(dl.items) for dl in (dls.train, dls.valid)]
