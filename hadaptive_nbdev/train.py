@@ -102,8 +102,8 @@ class SelectionRecorder(Callback):
 
     def before_fit(self):
         "Hook the scorers"
-        self.modules = adaptive_modules(unwrapped(self.model))
-        self.hooks = [m.scorer.register_forward_hook(partial(self._count, n)) for n,m in self.modules.items()]
+        self.adaptive = adaptive_modules(unwrapped(self.model))
+        self.hooks = [m.scorer.register_forward_hook(partial(self._count, n)) for n,m in self.adaptive.items()]
 
     def after_fit(self):
         "Unhook them"
@@ -111,7 +111,7 @@ class SelectionRecorder(Callback):
         self.hooks = []
 
     def _count(self, name, scorer, args, logits):
-        if (ach := self.modules[name]).training: return
+        if (ach := self.adaptive[name]).training: return
         idx = ach.choose_by(logits.detach())[0]
         self.counts[name][:-1] += idx.flatten().bincount(minlength=logits.shape[1])
         self.counts[name][-1] += len(logits)
