@@ -47,7 +47,7 @@ def command(line, cwd):
 def output(line, cwd, fails=False):
     "What a command prints, or its last words where it must fail"
     out,err = (p := command(line, cwd)).communicate()
-    assert (p.returncode!=0)==fails, f'{line}: {err}'
+    assert (p.returncode!=0)==fails, f'{line}: exit status {p.returncode}, {err}'
     return err if fails else out
 
 def image_dls(folder): return data.get_dls(images(folder), size=32, bs=8, valid_pct=.25, device='cpu', num_workers=0)
@@ -104,6 +104,14 @@ class Modules:
         try: records.write_whole(rows.path, broken)
         except OSError: pass
         assert rows.path.read_bytes()==before and pd.read_csv(rows.path).value.tolist()==[1,2]
+
+    def cli(tmp):
+        script = str(Path(sys.executable).with_name('hadaptive_train'))
+        code = (f'import runpy,sys; sys.argv = [{script!r},"--help"]\n'
+            'try: runpy.run_path(sys.argv[0], run_name="__main__")\nfinally: print({"torch","fastai","timm"}&set(sys.modules))')
+        p = subprocess.run([sys.executable,'-c',code], cwd=tmp, capture_output=True, text=True, timeout=60)
+        lines = p.stdout.splitlines()
+        assert lines and lines[0].startswith('usage: hadaptive_train') and lines[-1]=='set()', (lines,p.stderr)
 
     def settings(tmp):
         good,bad = dict(source='digits', epochs=3, lr=1e-3, norm='affine'),dict(source=str(tmp/'none'), epochs=0, lr=-1., norm='none?')
