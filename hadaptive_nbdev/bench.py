@@ -42,6 +42,7 @@ def onnx_session(
     if session.get_providers()[0]==provider: return session
     raise ImportError(f'ONNX Runtime has {provider} but cannot start it (CUDA or cuDNN missing, or of another version)')
 
+# %% ../nbs/16_latency.ipynb #e8d27936
 def onnx_runner(
     path,             # ONNX file of one input
     x:torch.Tensor,   # what it is given each time
@@ -86,6 +87,7 @@ def _network(name):
     torch.manual_seed(0)
     return network(name, num_classes=100).eval()
 
+# %% ../nbs/16_latency.ipynb #36673af4
 def onnx_file(
     b,             # `Bench`, in whose folder it is kept
     name:str,      # of the network
@@ -149,6 +151,7 @@ def _one_thread(on):
     try: yield
     finally: torch.set_num_threads(threads)
 
+# %% ../nbs/16_latency.ipynb #745927ee
 def _torch_fns(b, x, layout, wrap):
     def call(net):
         net = net.to(b.device, x.dtype, memory_format=LAYOUTS[layout])
@@ -175,6 +178,7 @@ def bench_eager(
     "PyTorch's eager mode"
     _bench_torch(b, 'eager', lambda infer, net: infer, (1,) if b.device=='cpu' else (1,32))
 
+# %% ../nbs/16_latency.ipynb #96428c83
 def bench_compile(
     b, # `Bench`
 ):
@@ -243,6 +247,7 @@ def _loaders(device, batch, size, steps, ready):
         train.create_batches,train.after_batch = lambda samps: (one for _ in range(steps)),noop
     return DataLoaders(train, valid, device=device)
 
+# %% ../nbs/16_latency.ipynb #30384101
 def _trainer(device, name, batch, size, steps, ready=False):
     "A function that trains a network on so many batches"
     from fastai.callback.fp16 import AMPMode,MixedPrecision
@@ -289,6 +294,7 @@ def _beside(args, seconds):
     while time.perf_counter()-start < seconds: epoch(); n += 1
     return n*args[2]*args[4]/(time.perf_counter()-start)
 
+# %% ../nbs/16_latency.ipynb #126214ba
 def bench_side(
     b, # `Bench`
 ):
@@ -314,6 +320,7 @@ MEASURED = dict(  # the modules whose text makes a row another one
     kernel=('kernel',), latency=('ach','blocks','models','baselines','export'),
     training=('ach','baselines','blocks','hadamard','kernel','loader','models','norm','sampling','train'))
 
+# %% ../nbs/16_latency.ipynb #8470293b
 def _checked(what, parts, device, minutes, eager):
     "The parts and the device, if all is as it must be"
     if what not in PARTS: raise ValueError(f'what={what!r}: must be {", ".join(PARTS)}')

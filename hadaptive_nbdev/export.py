@@ -190,6 +190,7 @@ def _affine(ach, idx):
     scale = (var.clamp(min=0) + ach.norm.eps).rsqrt()
     return [t[0,:,None,None].to(ach.norm.phi.dtype) for t in (scale, -mean*scale)]
 
+# %% ../nbs/13_export.ipynb #3d5d0812
 class FixedACH(nn.Module):
     "An `ACH` in inference whose choice is the same for every image"
     def __init__(self,
@@ -227,6 +228,7 @@ def _as_conv(linear):
     conv.weight,conv.bias = nn.Parameter(linear.weight[:,:,None,None]),linear.bias
     return conv
 
+# %% ../nbs/13_export.ipynb #0fbebd4d
 def _change_stem(net):
     "Stem and first layer of a `HadaptiveNet` in one convolution, if they are as they were made"
     def is_chain(m, n): return isinstance(m, nn.Sequential) and len(m)==n
@@ -254,6 +256,7 @@ def _change(m, improve):
         if 'head' in improve: _change_head(m)
     return m
 
+# %% ../nbs/13_export.ipynb #9f2c95cd
 @torch.no_grad()
 def inference_form(
     model:nn.Module,      # any network; ACH modules, Ghost bottlenecks and Hadaptive-Nets in it are changed

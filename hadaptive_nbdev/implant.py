@@ -47,6 +47,7 @@ def _watched(model, see):
     finally:
         for h in hooks: h.remove()
 
+# %% ../nbs/12_implant.ipynb #fa7bdea0
 class _Trace:
     "Shapes in and out of every module's calls in one inference on zeros; which modules attend"
     def __init__(self, model, size):
@@ -122,6 +123,7 @@ def _why(name, m, trace, sides, after, stride):
         'even filter': any(l.kernel%2==0 for l in filters)}
     return next((why for why,so in reasons.items() if so), '')
 
+# %% ../nbs/12_implant.ipynb #9b195058
 def _is_act(m):
     known = type(m).__module__.startswith(('torch.nn.modules.activation','timm.layers.activations'))
     return known and not any(s in type(m).__name__ for s in ('Softm','Attention','GLU'))
@@ -156,6 +158,7 @@ def _is_block(m, trace):
     def both(ls): return any(l.mixes for l in ls) and filters(ls)
     return not (isinstance(m, nn.Sequential) and any(both(_layers(trace, c).values()) for c in m))
 
+# %% ../nbs/12_implant.ipynb #e5ea6450
 def _wrapper(m, name, model, trace):
     "The outermost module that holds nothing but `m` and keeps its shapes"
     while name.count('.'):
@@ -165,6 +168,7 @@ def _wrapper(m, name, model, trace):
         m,name = up,name.rpartition('.')[0]
     return name
 
+# %% ../nbs/12_implant.ipynb #622968b4
 def _core(name, m, trace):
     "The block, or the dense convolution inside a bottleneck"
     b = _read(name, m, trace)
@@ -183,6 +187,7 @@ def _size(model, size):
         raise ValueError(f'size={size}: must be (channels, height, width), each at least 1')
     return tuple(size)
 
+# %% ../nbs/12_implant.ipynb #feea8ed5
 def _see(model, size):
     "A trace in which no filter meets a map of one pixel, if possible: squeeze-excitation could not be told apart there"
     first = trace = _Trace(model, size)
@@ -193,6 +198,7 @@ def _see(model, size):
     trace.given = first.calls
     return trace
 
+# %% ../nbs/12_implant.ipynb #168128da
 def _find(model, size):
     "The blocks, and the trace in which they were found"
     trace,found = _see(model, size),[]
@@ -296,6 +302,7 @@ def _chosen(model, where, downsample, found, trace):
             refuse(n, f"cannot be exchanged, {why}{'' if found[n].why else ' (downsample=True allows it)'}")
     return {n: found[n] for n in names}
 
+# %% ../nbs/12_implant.ipynb #0420910c
 def _check_used(model, size, new, old, given):
     "Does each new block run, once, and give what the old one gave?"
     calls = _Trace(model, size).calls

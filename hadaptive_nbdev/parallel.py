@@ -72,6 +72,7 @@ def _trainer():
             self.learn.model = self.wrapper
     return DataParallel
 
+# %% ../nbs/20_parallel.ipynb #0cc3acdb
 def _sum_metric(m, device):
     "Sum and count of all processes in the place of this one's"
     own = torch.tensor([float(m.total),float(m.count)], dtype=torch.float64, device=device)

@@ -89,6 +89,7 @@ def content(self:Checkpoint)->dict:
                 values=[list(v) for v in self.recorder.values], smooth=(float(smooth.val),smooth.count),
                 records=records, seconds=self.seconds)
 
+# %% ../nbs/19_resume.ipynb #60f9b796
 @patch
 def load(self:Checkpoint)->int: # the epoch to go on with, 0 if there is nothing to go on from
     "Fill the learner's network and optimiser"
@@ -104,6 +105,7 @@ def load(self:Checkpoint)->int: # the epoch to go on with, 0 if there is nothing
     self.state = state
     return state['epoch']+1
 
+# %% ../nbs/19_resume.ipynb #b20b7cae
 @patch
 def restore(self:Checkpoint,
     state:dict, # as `content` gave it

@@ -109,6 +109,7 @@ def call(self:Expansion,
     leaves = self.x.detach().requires_grad_(),self.mask.detach().requires_grad_()
     return lambda: torch.autograd.grad(f(*leaves), (*leaves,self.ach.norm.phi), self.g)
 
+# %% ../nbs/15_roofline.ipynb #8dfd0032
 @patch
 def ways(self:Expansion,
     training:bool,      # forward and backward? Else inference
@@ -151,6 +152,7 @@ def worst_errors(
         worst |= {k: max(v, worst.get(k, 0)) for k,v in errors.items()}
     return worst
 
+# %% ../nbs/15_roofline.ipynb #b95b61b4
 def bench_check(
     b, # `Bench`; nothing is done on a CPU
 ):
@@ -212,6 +214,7 @@ def _module_cases(quick):
                 for training in (False,True):
                     yield dict(chs=r.chs, k=r.k, side=r.side, batch=batch, dtype=dtype, layout=layout),training
 
+# %% ../nbs/15_roofline.ipynb #0bd50751
 def bench_modules(
     b, # `Bench`
 ):
@@ -245,6 +248,7 @@ def with_and_without(
             torch.manual_seed(0)
             yield name+way,network(name, num_classes=100, **kwargs).to(device)
 
+# %% ../nbs/15_roofline.ipynb #1894de65
 def bench_inference(
     b, # `Bench`
 ):
@@ -272,6 +276,7 @@ def training_step(
     loss.backward()
     for p in net.parameters(): p.grad = None
 
+# %% ../nbs/15_roofline.ipynb #18828a14
 def peak_MiB(
     fn, # works on the GPU
 )->float: # MiB
@@ -282,6 +287,7 @@ def peak_MiB(
     fn()
     return (torch.cuda.max_memory_allocated()-before)/2**20
 
+# %% ../nbs/15_roofline.ipynb #3c8d1f26
 def bench_training_steps(
     b, # `Bench`
 ):
