@@ -70,7 +70,7 @@ def _unknown(name, fn):
 
 # %% ../nbs/11_baselines.ipynb #0e14db4c
 def network(
-    name:str,              # of `MODELS`, `NETWORKS`, torchvision or timm; 'torchvision:' or 'timm:' before it says which
+    name:str,              # of `MODELS`, `NETWORKS`, torchvision or timm; 'torchvision:' or 'timm:' before it: of which
     num_classes:int=1000,  # outputs
     authors:bool=True,     # the paper's version of MobileNetV3 and StarNet? Off for a library's weights
     **kwargs               # to the library: `weights` (torchvision), `pretrained`, `in_chans`, `features_only` (timm)
@@ -92,15 +92,18 @@ def network(
 
 # %% ../nbs/11_baselines.ipynb #47f56b33
 def cost_table(
-    names=None,           # names for `network`; None for ours and the paper's (without timm's, if that is not installed)
+    names=None,           # names for `network`; None for ours and the paper's (timm's only if that is installed)
     num_classes:int=100,  # outputs; the paper's cost columns are for 100
     size:tuple=(3,224,224), # one image: channels, height, width
 )->pd.DataFrame: # a row per name: parameters, MACs and FLOPs of one image, all in millions
     "What networks cost, in millions"
     def one(name):
         net = network(name, num_classes)
-        try: return cost(net, size)
-        except Exception as e: raise ValueError(f'name={name!r}, size={size}: the network does not run on such an image ({e})') from None
-    names = [names] if isinstance(names, str) else names or [n for n in [*MODELS, *NETWORKS] if timm or not NETWORKS.get(n, '').startswith('timm')]
-    rows = {n: one(n) for n in names}
-    return pd.DataFrame({n: {'parameters': c.params, 'MACs': c.macs, 'FLOPs': c.flops, "FLOPs, paper's convention": c.paper_flops} for n,c in rows.items()}).T/1e6
+        try: c = cost(net, size)
+        except Exception as e:
+            what = f'the network does not run on such an image ({e})'
+            raise ValueError(f'name={name!r}, size={size}: {what}') from None
+        return {'parameters': c.params, 'MACs': c.macs, 'FLOPs': c.flops, "FLOPs, paper's convention": c.paper_flops}
+    there = [n for n in [*MODELS, *NETWORKS] if timm or not NETWORKS.get(n, '').startswith('timm')]
+    names = [names] if isinstance(names, str) else names or there
+    return pd.DataFrame({n: one(n) for n in names}).T/1e6

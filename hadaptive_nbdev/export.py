@@ -367,6 +367,20 @@ def fix_selection(
     return net,pd.DataFrame(rows)
 
 # %% ../nbs/13_export.ipynb #7d37e5e3
+def _calibration(run, source, side, images):
+    "Batches of training images: of a run's own split, or of another source"
+    from hadaptive_nbdev.data import get_dls
+    own = source in ('',run.get('source'))
+    source = source or run.get('source')
+    if not source: raise ValueError("calibrate='': the weights do not say what they were trained on")
+    if images<2: raise ValueError(f'images={images}: must be at least 2')
+    like = {k: run[k] for k in ('valid_pct','limit','seed') if k in run} if own else {}
+    bs = min(images, 64)
+    torch.manual_seed(0)
+    dls = get_dls(source, size=side, bs=bs, augment=False, num_workers=0, device='cpu', **like)
+    return [b[0] for b,_ in zip(dls.train, range(-(-images//bs)))]
+
+# %% ../nbs/13_export.ipynb #662658cc
 def export_weights(
     weights,              # safetensors file of a training
     out='',               # file to write; '': beside the weights, ending in .onnx
@@ -382,18 +396,11 @@ def export_weights(
     side,path = size or meta.get('size', 224),Path(out) if out else Path(weights).with_suffix('.onnx')
     if path.suffix=='.safetensors': raise ValueError(f'out={str(path)!r}: must not be a file of weights')
     if fix:
-        from hadaptive_nbdev.data import get_dls
-        run = meta.get('run', {})
-        source = calibrate or run.get('source')
-        like = {k: run[k] for k in ('valid_pct','limit','seed') if k in run} if source==run.get('source') else {}  # the same split
-        if not source: raise ValueError("calibrate='': the weights do not say what they were trained on")
-        if images<2: raise ValueError(f'images={images}: must be at least 2')
-        bs = min(images, 64)
-        torch.manual_seed(0)
-        dls = get_dls(source, size=side, bs=bs, augment=False, num_workers=0, device='cpu', **like)
-        batches = (b[0] for b,_ in zip(dls.train, range(-(-images//bs))))
-        model,table = fix_selection(model, batches, float(fix))
+        model,table = fix_selection(model, _calibration(meta.get('run', {}), calibrate, side, images), float(fix))
         print(table.round(3).to_string(index=False))
-    to_onnx(model, path, (model.in_chans,side,side), not single, dtype, **dict(mean=(.485,.456,.406), std=(.229,.224,.225)) | {k: meta[k] for k in ('arch','options','classes','mean','std') if k in meta})
-    print(f'{path}: {os.path.getsize(path)/1e6:.2f} MB, {meta["arch"]}, {len(meta["classes"])} classes, {side}x{side}, {dtype}, opset {OPSET}')
+    about = dict(mean=(.485,.456,.406), std=(.229,.224,.225))
+    about |= {k: meta[k] for k in ('arch','options','classes','mean','std') if k in meta}
+    to_onnx(model, path, (model.in_chans,side,side), not single, dtype, **about)
+    what = f'{meta["arch"]}, {len(meta["classes"])} classes, {side}x{side}, {dtype}, opset {OPSET}'
+    print(f'{path}: {os.path.getsize(path)/1e6:.2f} MB, {what}')
     return path
