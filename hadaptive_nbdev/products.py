@@ -95,16 +95,19 @@ class PairExpansion(nn.Module):
     def __init__(self,
         chs:int,             # channels, C
         n:int=120,           # pairs; 0: the pointwise convolution alone
+        width:int=None,      # channels of the convolution; None: C
         second:bool=False,   # a projection of its own for the second factor?
-        activated:bool=False, # Hardswish on what passes to the depthwise filter (the factors stay without)?
+        activated:bool=False, # an activation on what passes to the depthwise filter (the factors stay without)?
+        act_layer=nn.Hardswish, # which, or None
         **kwargs
     ):
         super().__init__()
-        self.in_chs,self.out_chs = chs,chs+n
-        self.conv,self.bn = nn.Conv2d(chs, chs, 1),nn.BatchNorm2d(chs)
-        self.second = conv_norm_act(chs, chs, act_layer=None) if second else None
-        self.pairs = Pairs(chs, n, **kwargs) if n else None
-        self.act = nn.Hardswish() if activated else nn.Identity()
+        width = width or chs
+        self.in_chs,self.out_chs = width,width+n
+        self.conv,self.bn = nn.Conv2d(chs, width, 1),nn.BatchNorm2d(width)
+        self.second = conv_norm_act(chs, width, act_layer=None) if second else None
+        self.pairs = Pairs(width, n, **kwargs) if n else None
+        self.act = act_layer() if activated and act_layer else nn.Identity()
 
     def forward(self, x):
         a = self.bn(self.conv(x))
@@ -207,13 +210,13 @@ def block_net(
     tail:int=256,         # channels before the pooling
     pooled:int=0,         # pairs that are pooled beside them
     pooled_op:str='product', # one of `OPS`
-    act:str='hardswish',  # the activations of the whole network: hardswish, square, or none
+    act:str='hardswish',  # the activations of the whole network: hardswish, relu, square, or none
     filter_act:bool=True, # one behind the depthwise filters?
     **kwargs              # of the expansion
 )->nn.Module: # (B, 3, S, S) -> (B, num_classes); S a multiple of 4
     "Stem to S/4 x S/4, `depth` bottlenecks, a 1x1 convolution, pooling, a linear classifier"
-    layer = dict(hardswish=nn.Hardswish, square=Square, none=None)[act]
-    if block=='wide': kwargs = dict(act_layer=layer, **kwargs)
+    layer = dict(hardswish=nn.Hardswish, relu=nn.ReLU, square=Square, none=None)[act]
+    if block in ('wide','pairs'): kwargs = dict(act_layer=layer, **kwargs)
     def one():
         behind = layer if filter_act else None
         if block=='behind': return Behind(chs, act_layer=layer, **kwargs)

@@ -179,6 +179,36 @@ STUDIES |= dict(
         'star':                      _blocks(act='none', block='star', width=95),
         'ACH, as published':         _blocks(**_ACH, act='none')})
 
+# %% ../nbs/21_study.ipynb #790b0dec
+def _mix(width, n, **options): return _blocks(**({} if width==64 else dict(width=width)), **({} if n==120 else dict(n=n)), activated=True, **options)
+
+STUDIES |= dict(
+    mix={  # all with the MACs of the first, within 1 %
+        'inverted':                        _blocks(**_IB),
+        '118 channels, 28 pairs':          _mix(118, 28),
+        '118 channels, 28 pairs, spread':  _mix(118, 28, pairs='spread'),
+        '118 channels, 28 copies':         _mix(118, 28, op='copy'),
+        '95 channels, 66 pairs':           _mix(95, 66),
+        '95 channels, 66 pairs, spread':   _mix(95, 66, pairs='spread'),
+        '95 channels, 66 copies':          _mix(95, 66, op='copy'),
+        '64 channels, 120 pairs':          _mix(64, 120),
+        '64 channels, 120 pairs, spread':  _mix(64, 120, pairs='spread'),
+        '64 channels, 120 copies':         _mix(64, 120, op='copy')},
+    frontier={
+        **{f'inverted, {w}': _blocks(block='wide', width=w) for w in (40,80,134,184,240)},
+        'no products, activated': _mix(64, 0),
+        **{f'{n} pairs': _blocks(**({} if n==120 else dict(n=n)), pairs='spread') for n in (28,120,276)}},
+    relu={
+        'inverted':                        _blocks(**_IB, act='relu'),
+        'no products, activated':          _mix(64, 0, act='relu'),
+        'fixed pairs, spread':             _blocks(act='relu', pairs='spread'),
+        '95 channels, 66 pairs, spread':   _mix(95, 66, act='relu', pairs='spread')},
+    long={  # for the budget bench_long: does the order change with the length of training?
+        'inverted, same cost':       _blocks(**_IB),
+        'no products, activated':    _mix(64, 0),
+        'ACH, as published':         _blocks(**_ACH),
+        'fixed pairs, spread':       _blocks(pairs='spread')})
+
 # %% ../nbs/21_study.ipynb #2ec12d98
 def build(
     arm:dict,        # of `STUDIES`, or a run's: arch, blocks, options
@@ -199,6 +229,8 @@ BUDGETS = dict(  # data: the set of which this project keeps rows
     smoke=dict(data='digits', size=32, limit=200, epochs=1, bs=32, lr=3e-3, seeds=1, precision='float32'),
     cpu=  dict(data='cifar10-jpeg', size=64, limit=10000, epochs=10, bs=64, lr=1e-3, seeds=3, precision='float32'),
     bench=dict(data='cifar10-jpeg', size=32, limit=15000, epochs=8, bs=64, lr=4e-3, seeds=5, precision='float32',
+               valid_pct=1/3, warmup=.05, rows='products'),
+    bench_long=dict(data='cifar10-jpeg', size=32, limit=15000, epochs=32, bs=64, lr=4e-3, seeds=5, precision='float32',
                valid_pct=1/3, warmup=.05, rows='products'),
     gpu=  dict(data='tiny-imagenet-100', size=128, limit=None, epochs=40, bs=256, lr=3e-3, seeds=3, precision='bfloat16'),
     paper=dict(data='cifar100', size=224, limit=None, epochs=200, bs=64, lr=1e-3, seeds=3, precision='float32'))
