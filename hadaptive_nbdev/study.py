@@ -176,6 +176,12 @@ STUDIES |= dict(
         'inverted, linear':          _blocks(**_IB, act='none'),
         'inverted, squares for activations': _blocks(**_IB, act='square'),
         'inverted, squares before the filter': _blocks(**_IB, act='square', filter_act=False),
+        'the same, blocks alone':    _blocks(**_IB, act='none', expand_act='square'),
+        'inverted, squares behind the filter': _blocks(**_IB, act='none', filter_act='square'),
+        'products across, 64 and 168': _blocks(act='none', block='behind', width=64, n=168, across=True, pairs='spread'),
+        'products across, 94 and 94': _blocks(act='none', block='behind', width=94, n=94, across=True, pairs='spread'),
+        'products behind, 94 and 94': _blocks(act='none', block='behind', width=94, n=94, pairs='spread'),
+        'squares behind, 94 and 94': _blocks(act='none', block='behind', width=94, n=94, op='square', pairs='spread'),
         'star':                      _blocks(act='none', block='star', width=95),
         'ACH, as published':         _blocks(**_ACH, act='none')})
 
