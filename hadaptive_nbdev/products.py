@@ -49,20 +49,22 @@ def identity_of_places(
 OPS = dict(  # what may stand in the place of a product of two maps a and b
     product=torch.mul, copy=lambda a,b: a, sum=torch.add, maximum=torch.maximum, square=lambda a,b: a*a,
     gate=lambda a,b: a*F.hardsigmoid(b), half=lambda a,b: a*F.hardswish(b))
-PAIRS = 'first','spread'
+PAIRS = 'first','spread','same'
 
 def fixed_pairs(
     chs:int,     # channels, C
     n:int,       # pairs
-    how:str='first', # one of `PAIRS`: all pairs of the first channels, or pairs that use every channel alike
+    how:str='first', # one of `PAIRS`: all pairs of the first channels, pairs that use every channel alike, each channel with itself
 )->Tensor: # (2, n), int64
     "Pairs of channels that no image changes"
     if how=='spread':  # each channel with its neighbour, then with the next but one, ...
         if not 0 <= n <= n_pairs(chs): raise ValueError(f'n={n}: must be from 0 to {n_pairs(chs)}, the pairs of {chs} channels')
         i,d = torch.arange(n)%chs,torch.arange(n)//chs+1
         return torch.stack([i, (i+d)%chs])
+    if how=='same' and 0 <= n <= chs: return torch.arange(n).expand(2, -1)
     k = next((k for k in range(chs+1) if n_pairs(k)==n), None) if n else 0
-    if how!='first' or k is None: raise ValueError(f"n={n}, how={how!r}: must be k(k-1)/2 with k up to {chs} for 'first', or how='spread'")
+    if how!='first' or k is None:
+        raise ValueError(f"n={n}, how={how!r}: must be k(k-1)/2 with k up to {chs} for 'first', up to {chs} for 'same', or how='spread'")
     return pair_index(k)
 
 # %% ../nbs/23_products.ipynb #11bd5fa7

@@ -180,6 +180,7 @@ STUDIES |= dict(
         'inverted, squares behind the filter': _blocks(**_IB, act='none', filter_act='square'),
         'products across, 64 and 168': _blocks(act='none', block='behind', width=64, n=168, across=True, pairs='spread'),
         'products across, 94 and 94': _blocks(act='none', block='behind', width=94, n=94, across=True, pairs='spread'),
+        'products across, each with itself': _blocks(act='none', block='behind', width=94, n=94, across=True, pairs='same'),
         'products behind, 94 and 94': _blocks(act='none', block='behind', width=94, n=94, pairs='spread'),
         'squares behind, 94 and 94': _blocks(act='none', block='behind', width=94, n=94, op='square', pairs='spread'),
         'star':                      _blocks(act='none', block='star', width=95),
