@@ -216,6 +216,15 @@ STUDIES |= dict(
         'ACH, as published':         _blocks(**_ACH),
         'fixed pairs, spread':       _blocks(pairs='spread')})
 
+# %% ../nbs/21_study.ipynb #3fff5ed1
+STUDIES |= dict(
+    main={
+        **{a: STUDIES['products'][a] for a in ('inverted, same cost','no products, activated','ACH, as published','ACH, fixed selection')},
+        **{a: STUDIES['mix'][a] for a in ('64 channels, 120 pairs, spread','64 channels, 120 copies','118 channels, 28 pairs','118 channels, 28 copies')}},
+    alone={a: STUDIES['linear'][a] for a in (
+        'inverted, squares behind the filter','squares behind, 94 and 94','products behind, 94 and 94',
+        'products across, 94 and 94','products across, each with itself')})
+
 # %% ../nbs/21_study.ipynb #2ec12d98
 def build(
     arm:dict,        # of `STUDIES`, or a run's: arch, blocks, options
