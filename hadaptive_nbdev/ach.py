@@ -24,7 +24,9 @@ class StaticScores(nn.Module):
 
 class ECA(nn.Module):
     "Efficient channel attention's scores: a convolution across pooled channels (second version of the paper)"
-    def __init__(self, kernel_size=5): super().__init__(); self.conv = nn.Conv1d(1, 1, kernel_size, padding=kernel_size//2, bias=False)
+    def __init__(self, kernel_size=5):
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, kernel_size, padding=kernel_size//2, bias=False)
     def forward(self, x): return self.conv(x.unsqueeze(1)).squeeze(1)
 
 def scorer_net(
@@ -63,21 +65,24 @@ class ACH(nn.Module):
         scorer:str='mlp',     # one of `SCORERS`: the evaluation network
         learnable:bool=True,  # choose channels by score? Else the first `num_selected` are taken
         pointwise:bool=True,  # 1x1 convolution and BatchNorm first? Without, `norm` must be 'batch', 'dysoft' or None
-        order:str='score',    # one of `ORDERS`: chosen channels by falling score, by index, or one from each of `num_selected` slots of neighbours
+        order:str='score',    # one of `ORDERS`: by falling score, by index, or one from each of `num_selected` slots
         noise:float=1.,       # scale of the Gumbel noise in training, >= 0
-        anneal:float=0.,      # share of the training in which the noise falls to 0 (by `set_progress`), 0 to 1; 0: it stays
+        anneal:float=0.,      # share of the training, 0 to 1, in which the noise falls to 0 (`set_progress`); 0: stays
         straight_through:bool=True, # a gradient to the scores?
         tau:float=1.8,        # first temperature, see `Temperature`
         tau_min:float=.1,     # smallest temperature
         alpha:float=.01,      # relative step of the temperature
-        fused:bool=None,      # all after the BatchNorm as one operator (`expand`, without second derivatives)? Needs a `norm` of `MOMENTS` or None. None: on a GPU with CuPy
+        fused:bool=None,      # `expand` after the BatchNorm (no second derivatives)? None: on a GPU with CuPy
     ):
         super().__init__()
-        if not 2 <= num_selected <= in_chs: raise ValueError(f'num_selected={num_selected}: must be from 2 to in_chs={in_chs}')
-        for name,value,allowed in (('norm',norm,NORMS), ('cov',cov,COVARIANCES), ('scorer',scorer,SCORERS), ('order',order,ORDERS)): _check(name, value, allowed)
+        if not 2 <= num_selected <= in_chs:
+            raise ValueError(f'num_selected={num_selected}: must be from 2 to in_chs={in_chs}')
+        checks = ('norm',norm,NORMS),('cov',cov,COVARIANCES),('scorer',scorer,SCORERS),('order',order,ORDERS)
+        for name,value,allowed in checks: _check(name, value, allowed)
         if not pointwise: _check('norm', norm, ('batch','dysoft',None))
         if fused: _check('norm', norm, FUSED_NORMS)
-        if order=='slot' and in_chs%num_selected: raise ValueError(f"num_selected={num_selected}: must divide in_chs={in_chs} for order='slot'")
+        if order=='slot' and in_chs%num_selected:
+            raise ValueError(f"num_selected={num_selected}: must divide in_chs={in_chs} for order='slot'")
         if not noise >= 0: raise ValueError(f'noise={noise}: must be at least 0')
         if not 0 <= anneal <= 1: raise ValueError(f'anneal={anneal}: must be from 0 to 1')
         self.in_chs,self.num_selected,self.out_chs = in_chs,num_selected,in_chs+n_pairs(num_selected)
@@ -101,7 +106,8 @@ class ACH(nn.Module):
         feats:Tensor, # (B, C, H, W) after the BatchNorm
     )->tuple[Tensor,Tensor]: # indices (B, C_s), int64; straight-through mask (B, C) in training, else None
         "Select channels by score: sampled in training, the best in inference"
-        if self.scorer is None: return torch.arange(self.num_selected, device=feats.device).expand(feats.shape[0], -1),None
+        if self.scorer is None:
+            return torch.arange(self.num_selected, device=feats.device).expand(feats.shape[0], -1),None
         return self.choose_by(self.scorer(feats))
 
     def choose_by(self,
@@ -124,11 +130,13 @@ class ACH(nn.Module):
     def forward(self,
         x:Tensor, # (B, in_chs, H, W)
     )->Tensor: # (B, out_chs, H, W): features, then products
-        if x.ndim!=4 or x.shape[1]!=self.in_chs: raise ValueError(f'x has shape {tuple(x.shape)}: must be (B, {self.in_chs}, H, W)')
+        if x.ndim!=4 or x.shape[1]!=self.in_chs:
+            raise ValueError(f'x has shape {tuple(x.shape)}: must be (B, {self.in_chs}, H, W)')
         raw = x if self.conv is None else self.conv(x)
         feats = raw if self.bn is None else self.bn(raw)
         idx,mask = self.choose(feats)
-        if self.norm_name in FUSED_NORMS and (kernel_runs(feats) if self.fused is None else self.fused): return self._expand(feats, idx, mask)
+        if self.norm_name in FUSED_NORMS and (kernel_runs(feats) if self.fused is None else self.fused):
+            return self._expand(feats, idx, mask)
         return self._expand_in_steps(raw if self.norm_name=='unnormalized' else feats, feats, idx, mask)
 
     def _expand_in_steps(self, factors, feats, idx, mask):
@@ -140,7 +148,8 @@ class ACH(nn.Module):
     def _expand(self, feats, idx, mask):
         weight = None if mask is None else mask.gather(1, idx)
         if self.norm is None: return expand(feats, idx, weight)
-        return expand(feats, idx, weight, *channel_moments(self.bn, self.norm.moments), self.norm.phi, self.norm.eps, self.norm.cov)
+        moments = channel_moments(self.bn, self.norm.moments)
+        return expand(feats, idx, weight, *moments, self.norm.phi, self.norm.eps, self.norm.cov)
 
     @torch.no_grad()
     def selected(self,
@@ -160,4 +169,6 @@ class ACH(nn.Module):
         if self.scorer is None: return None
         return next((p for n,p in reversed(list(self.scorer.named_parameters())) if n.endswith('weight')), None)
 
-    def extra_repr(self): return f'{self.in_chs} -> {self.out_chs}, num_selected={self.num_selected}, norm={self.norm_name!r}, order={self.order!r}'
+    def extra_repr(self):
+        what = f'num_selected={self.num_selected}, norm={self.norm_name!r}, order={self.order!r}'
+        return f'{self.in_chs} -> {self.out_chs}, {what}'

@@ -27,7 +27,8 @@ def conv_norm_act(
 )->nn.Module: # (B, in_chs, H, W) -> (B, out_chs, H', W')
     "Convolution without bias, BatchNorm, activation"
     inplace = True if act_layer and 'inplace' in signature(act_layer).parameters else None
-    return Conv2dNormActivation(in_chs, out_chs, kernel_size, stride, groups=groups, activation_layer=act_layer, inplace=inplace)
+    return Conv2dNormActivation(in_chs, out_chs, kernel_size, stride, groups=groups,
+                                activation_layer=act_layer, inplace=inplace)
 
 # %% ../nbs/05_blocks.ipynb #1174ab44
 class HadamardBottleneck(nn.Module):
@@ -38,7 +39,7 @@ class HadamardBottleneck(nn.Module):
         out_chs:int,         # channels out; a residual is added if equal to `in_chs` at stride 1
         num_selected:int,    # C_s of the ACH, 2 <= C_s <= in_chs
         kernel_size:int=5,   # side of the depthwise filter, odd, pixels
-        se:float=False,      # squeeze-excitation (Hardsigmoid) after the filter: False, True (a quarter hidden), or the share hidden, below 1
+        se:float=False,      # squeeze-excitation (Hardsigmoid) after the filter: False, True (a quarter) or a share
         act_layer=nn.Hardswish, # activation after the filter
         stride:int=1,        # of the depthwise filter, 1 or 2, pixels
         **kwargs
@@ -51,7 +52,8 @@ class HadamardBottleneck(nn.Module):
         self.ach = ACH(in_chs, num_selected, **kwargs)
         mid = self.ach.out_chs
         self.dw = conv_norm_act(mid, mid, kernel_size, stride, groups=mid, act_layer=act_layer)
-        self.se = SqueezeExcitation(mid, max(int(mid*share), 1), scale_activation=nn.Hardsigmoid) if share else nn.Identity()
+        hidden = max(int(mid*share), 1)
+        self.se = SqueezeExcitation(mid, hidden, scale_activation=nn.Hardsigmoid) if share else nn.Identity()
         self.project = conv_norm_act(mid, out_chs, act_layer=None)
         self.residual = stride==1 and in_chs==out_chs
         for m in (self.dw, self.se, self.project): m.apply(xavier_init)
@@ -88,7 +90,9 @@ class GhostBottleneck(nn.Module):
         stride:int=1,      # 1 or 2
     ):
         super().__init__()
-        if (kernel_size%2==0) != (stride==2) or stride not in (1,2): raise ValueError(f'kernel_size={kernel_size}, stride={stride}: must be an odd kernel at stride 1 or an even one at stride 2')
+        if (kernel_size%2==0) != (stride==2) or stride not in (1,2):
+            raise ValueError(f'kernel_size={kernel_size}, stride={stride}: '
+                             'must be an odd kernel at stride 1 or an even one at stride 2')
         mid = int(in_chs*expansion)
         self.ghost = GhostModule(in_chs, mid)
         self.dw = conv_norm_act(mid, mid, kernel_size, stride, groups=mid)

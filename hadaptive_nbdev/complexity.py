@@ -25,11 +25,13 @@ def expansion_macs(
 )->int: # multiply-accumulates for one image (paper, section 1)
     "Multiply-accumulates of widening `in_chs` channels to `out_chs`"
     m,n,k2,f2 = in_chs,out_chs,kernel_size**2,size**2
-    if min(m, n, k2, f2) < 1: raise ValueError(f'in_chs={m}, out_chs={n}, size={size}, kernel_size={kernel_size}: all must be at least 1')
+    if min(m, n, k2, f2) < 1:
+        raise ValueError(f'in_chs={m}, out_chs={n}, size={size}, kernel_size={kernel_size}: all must be at least 1')
     if kind=='conv': return m*n*k2*f2
     if kind=='separable': return m*k2*f2 + m*n*f2
     if kind!='ach': raise ValueError(f"kind={kind!r}: must be 'conv', 'separable' or 'ach'")
-    if not m <= n <= m*(m+1)//2: raise ValueError(f'out_chs={n}: products of {m} channels give between {m} and {m*(m+1)//2}')
+    if not m <= n <= m*(m+1)//2:
+        raise ValueError(f'out_chs={n}: products of {m} channels give between {m} and {m*(m+1)//2}')
     return m*k2*f2 + m*m*f2 + (n-m)*f2
 
 # %% ../nbs/00_complexity.ipynb #809a1e29
@@ -41,7 +43,8 @@ _aten = torch.ops.aten
 def _ops(names): return [getattr(_aten, n+s) for n in names.split() for s in ('','_') if hasattr(_aten, n+s)]
 _bn    = _ops('native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm')
 _pools = _ops('mean _adaptive_avg_pool2d avg_pool2d')
-_elementwise = _ops('add sub mul div neg abs sqrt rsqrt reciprocal exp tanh sigmoid relu hardtanh hardswish hardsigmoid silu gelu '
+_elementwise = _ops('add sub mul div neg abs sqrt rsqrt reciprocal exp tanh sigmoid relu hardtanh hardswish '
+                    'hardsigmoid silu gelu '
     'leaky_relu elu mish _softmax _safe_softmax pow clamp maximum minimum')
 _counted = {o:f for f,os in ((_per_out(1), _elementwise), (_per_out(2), _ops('addcmul')),
     (_norm, _bn+_ops('native_layer_norm native_group_norm')), (_pool, _pools)) for o in os}

@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from fastai.vision.all import (CategoryBlock,DataBlock,DataLoaders,ImageBlock,IndexSplitter,Normalize,Resize,ResizeMethod,URLs,aug_transforms,
+from fastai.vision.all import (CategoryBlock,DataBlock,DataLoaders,ImageBlock,IndexSplitter,Normalize,Resize,
+                               ResizeMethod,URLs,aug_transforms,
     get_image_files,imagenet_stats,parent_label,untar_data,verify_image)
 from fastcore.parallel import parallel
 from sklearn.datasets import load_digits
@@ -38,7 +39,8 @@ def _check_images(files, broken):
     bad = [f for f,ok in zip(files, parallel(verify_image, files, threadpool=True, n_workers=4)) if not ok]
     if not bad: return files
     names = ', '.join(map(str, bad[:3])) + (f' and {len(bad)-3} more' if len(bad)>3 else '')
-    if broken=='error': raise ValueError(f"cannot read {len(bad)} of {len(files)} images: {names}; broken='skip' leaves them out")
+    if broken=='error':
+        raise ValueError(f"cannot read {len(bad)} of {len(files)} images: {names}; broken='skip' leaves them out")
     print(f'left out {len(bad)} of {len(files)} images that cannot be read: {names}')
     return [f for f in files if f not in set(bad)]
 
@@ -49,7 +51,9 @@ def _folder_items(path):
     held = next((path/h for h in HELD_OUT if (path/h).is_dir()), None)
     if train==path:
         deep = next((f for f in get_image_files(path) if len(f.relative_to(path).parts) > 2), None)
-        if held or deep: raise ValueError(f'source={str(path)!r}: has no train folder, but {held or deep}; must hold train/<class>/ and, for a test set, one of {", ".join(HELD_OUT)}; or <class>/ with images')
+        if held or deep:
+            raise ValueError(f'source={str(path)!r}: has no train folder, but {held or deep}; must hold train/<class>/ '
+                             f'and, for a test set, one of {", ".join(HELD_OUT)}; or <class>/ with images')
     items = [sorted(f for f in get_image_files(p) if f.parent!=p) if p else [] for p in (train, held)]
     if not items[0]: raise ValueError(f'source={str(path)!r}: no images in class folders under {train}')
     return items
@@ -62,16 +66,19 @@ def downloaded(
     url,images = (SOURCES[source][k] for k in ('url','images'))
     try: path = untar_data(url)
     except OSError: raise
-    except Exception as e: raise OSError(f'source={source!r}: the download is damaged or was broken off ({error_line(e)})') from None
+    except Exception as e:
+        raise OSError(f'source={source!r}: the download is damaged or was broken off ({error_line(e)})') from None
     n = len(get_image_files(path))
-    if n < images: raise OSError(f'source={source!r}: {n} of {images} images in {str(path)!r}; delete it to download it again')
+    if n < images:
+        raise OSError(f'source={source!r}: {n} of {images} images in {str(path)!r}; delete it to download it again')
     return path
 
 # %% ../nbs/08_data.ipynb #17be2b46
 def _items(source):
     "How to read images and labels; training items and held-out items"
     if source=='digits':
-        train,test = train_test_split(list(range(len(_digits().target))), test_size=.2, stratify=_digits().target, random_state=0)
+        labels = _digits().target
+        train,test = train_test_split(list(range(len(labels))), test_size=.2, stratify=labels, random_state=0)
         return _digit_image,_digit_label,train,test
     known = 'url' in SOURCES.get(str(source), {})
     return None,parent_label,*_folder_items(downloaded(str(source)) if known else source)
@@ -86,9 +93,14 @@ def _subset(items, labels, n, seed):
 def _check_classes(source, labels, test_labels):
     counts = Counter(labels)
     few = [c for c,n in counts.items() if n < 2]
-    if len(counts) < 2 or few: raise ValueError(f'source={str(source)!r}: needs two classes with two images each at least; found {len(counts)} classes in {len(labels)} images' + (f', only one image of {few[0]!r}' if few else ''))
+    if len(counts) < 2 or few:
+        single = f', only one image of {few[0]!r}' if few else ''
+        found = f'found {len(counts)} classes in {len(labels)} images{single}'
+        raise ValueError(f'source={str(source)!r}: needs two classes with two images each at least; {found}')
     strange = sorted(set(test_labels) - set(counts))
-    if strange: raise ValueError(f'source={str(source)!r}: the test set has classes that training has not: {", ".join(strange[:5])}')
+    if strange:
+        which = ', '.join(strange[:5])
+        raise ValueError(f'source={str(source)!r}: the test set has classes that training has not: {which}')
 
 def get_dls(
     source='digits',       # a name in `SOURCES`, or a folder in class-folder layout
@@ -115,9 +127,13 @@ def get_dls(
     if get_x is None: items,test = _check_images(items, broken),_check_images(test, broken)
     labels = [get_y(o) for o in items]
     _check_classes(source, labels, test_labels)
-    valid = train_test_split(range(len(items)), test_size=max(valid_pct, len(set(labels))/len(items)), stratify=labels, random_state=seed)[1]
-    if bs > len(items)-len(valid): raise ValueError(f'bs={bs}: more than the {len(items)-len(valid)} training images, which would leave no full batch to train on')
-    random = aug_transforms(size=size, do_flip=opts.get('flip', True), min_scale=opts.get('min_scale', .75), max_warp=0., max_rotate=10.) if augment else []
+    share = max(valid_pct, len(set(labels))/len(items))
+    valid = train_test_split(range(len(items)), test_size=share, stratify=labels, random_state=seed)[1]
+    if bs > len(items)-len(valid):
+        n = len(items)-len(valid)
+        raise ValueError(f'bs={bs}: more than the {n} training images, which would leave no full batch to train on')
+    flip,scale = opts.get('flip', True),opts.get('min_scale', .75)
+    random = aug_transforms(size=size, do_flip=flip, min_scale=scale, max_warp=0., max_rotate=10.) if augment else []
     block = DataBlock(blocks=(ImageBlock, CategoryBlock), get_x=get_x, get_y=get_y, splitter=IndexSplitter(valid),
         item_tfms=Resize(size, ResizeMethod.Squish), batch_tfms=[*random, Normalize.from_stats(*imagenet_stats)])
     if num_workers is None and source=='digits': num_workers = 0
@@ -130,5 +146,6 @@ def get_test_dl(
     dls:DataLoaders, # from `get_dls`
 ): # labelled batches of the test images, transformed as in validation
     "The test set that `get_dls` kept apart"
-    if not len(getattr(dls, 'test_items', ())): raise ValueError('dls: has no test images; the source needs a test, val or valid folder beside train')
+    if not len(getattr(dls, 'test_items', ())):
+        raise ValueError('dls: has no test images; the source needs a test, val or valid folder beside train')
     return dls.test_dl(dls.test_items, with_labels=True)

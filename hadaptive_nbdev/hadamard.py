@@ -37,7 +37,8 @@ class _PairProducts(torch.autograd.Function):
     @staticmethod
     def forward(z):
         k,p = z.shape[1],0
-        out = torch.empty((z.shape[0], n_pairs(k), *z.shape[2:]), dtype=z.dtype, device=z.device, memory_format=memory_format(z))
+        shape = z.shape[0],n_pairs(k),*z.shape[2:]
+        out = torch.empty(shape, dtype=z.dtype, device=z.device, memory_format=memory_format(z))
         for i in range(k-1):
             torch.mul(z[:,i:i+1], z[:,i+1:], out=out[:,p:p+k-1-i])
             p += k-1-i
@@ -57,7 +58,8 @@ def pair_products(
     z:Tensor, # (B, k, ...), k >= 2
 )->Tensor: # (B, P, ...), in the order of `pair_index`
     "Products of all pairs of channels (section 3.1)"
-    if z.ndim<2 or z.shape[1]<2: raise ValueError(f'z has shape {tuple(z.shape)}: must be (B, k, ...) with at least k=2 channels')
+    if z.ndim<2 or z.shape[1]<2:
+        raise ValueError(f'z has shape {tuple(z.shape)}: must be (B, k, ...) with at least k=2 channels')
     if not torch.compiler.is_compiling(): return _PairProducts.apply(z)
     i,j = pair_index(z.shape[1], z.device)
     return z.index_select(1, i)*z.index_select(1, j)
@@ -69,5 +71,7 @@ def cross_hadamard(
 )->Tensor: # (B, C + P, ...): `x`, then the products of its chosen channels
     "Cross-Hadamard expansion, full or of selected channels (section 3.2)"
     if x.ndim<2: raise ValueError(f'x has shape {tuple(x.shape)}: must be (B, C, ...)')
-    z = x if idx is None else x.index_select(1, idx) if idx.ndim==1 else x[torch.arange(x.shape[0], device=x.device)[:,None], idx]
+    if idx is None: z = x
+    elif idx.ndim==1: z = x.index_select(1, idx)
+    else: z = x[torch.arange(x.shape[0], device=x.device)[:,None], idx]
     return torch.cat([x, pair_products(z)], 1)

@@ -34,7 +34,7 @@ def bytes_moved(
                 eager=2*k + (k-1)+P+P + 2*P + 2*(chs+P),        # gather; products row by row; norm; concatenation
                 thread_per_element=chs+2*P + chs+P,             # every product reads both of its factors
                 row_of_triangle=chs+P+k-1 + chs+P,              # all pairs (i, j) of one i read z_i once
-                tile=chs+k + chs+P)                             # features once, and chosen channels once more into the tile
+                tile=chs+k + chs+P)                             # features once, chosen channels once more into the tile
     return {name: n*pixels*itemsize for name,n in maps.items()}
 
 # %% ../nbs/10_kernel.ipynb #77bf8467
@@ -126,8 +126,10 @@ template <int V> DEVICE Pack<F32,V>& floats(float* p) { return *(Pack<F32,V>*)p;
 
 # %% ../nbs/10_kernel.ipynb #ce3bdb45
 LAYOUT = r'''
-// All packs of V pixels in `rows` rows of n pixels, of a tile of T, dealt out to the threads; each loads N before it stores the first
-template <int N, int V, bool LAST, class Load, class Store> DEVICE void each_pack(int tid, int rows, int n, int T, Load load, Store store) {
+// All packs of V pixels in `rows` rows of n pixels, of a tile of T, dealt out to the threads;
+// each loads N before it stores the first
+template <int N, int V, bool LAST, class Load, class Store>
+DEVICE void each_pack(int tid, int rows, int n, int T, Load load, Store store) {
   const int slots = LAST ? max(min(rows, 64), 1) : T/V, groups = THREADS/slots, mine = tid/slots, place = tid%slots;
   if (mine >= groups) return;
   #pragma unroll 1
@@ -149,7 +151,8 @@ template <int N, int V, bool LAST, class Load, class Store> DEVICE void each_pac
 }
 
 // V pixels from pixel t of channel c in one image of C channels: one wide access or V narrow ones
-template <class S, int V, bool LAST> DEVICE Pack<S,V> read(const typename S::bits* x, unsigned c, unsigned t, unsigned C, unsigned HW) {
+template <class S, int V, bool LAST>
+DEVICE Pack<S,V> read(const typename S::bits* x, unsigned c, unsigned t, unsigned C, unsigned HW) {
   if constexpr (!LAST) return *(const Pack<S,V>*)(x + (c*HW + t));
   else {
     Pack<S,V> p;
@@ -159,7 +162,8 @@ template <class S, int V, bool LAST> DEVICE Pack<S,V> read(const typename S::bit
   }
 }
 
-template <class S, int V, bool LAST> DEVICE void write(typename S::bits* x, Pack<S,V> p, unsigned c, unsigned t, unsigned C, unsigned HW) {
+template <class S, int V, bool LAST>
+DEVICE void write(typename S::bits* x, Pack<S,V> p, unsigned c, unsigned t, unsigned C, unsigned HW) {
   if constexpr (!LAST) *(Pack<S,V>*)(x + (c*HW + t)) = p;
   else
     #pragma unroll
@@ -169,7 +173,8 @@ template <class S, int V, bool LAST> DEVICE void write(typename S::bits* x, Pack
 // Packs that a thread loads ahead: four accesses of at most 16 bytes, or eight narrow ones
 template <int V, bool LAST> constexpr int AHEAD = LAST || V == 8 ? 2 : 4;
 
-// Length of a row of T pixels in shared memory: an odd number of packs, so that threads on neighbouring rows meet different banks
+// Length of a row of T pixels in shared memory: an odd number of packs,
+// so that threads on neighbouring rows meet different banks
 template <int V> DEVICE int row_length(int T) { return V*(T/V | 1); }
 '''
 
@@ -189,7 +194,8 @@ DEVICE void pair_of(int p, int K, int& i, int& j) {
 struct Moments { float mi, mj, si, sj, cov, mean, var, scale; };
 
 // Eqs. 9 to 11 for the pair p of the channels ci, cj
-DEVICE Moments moments_of(int p, int ci, int cj, const float* mean, const float* std, const float* phi, int norm, float eps) {
+DEVICE Moments moments_of(int p, int ci, int cj, const float* mean, const float* std, const float* phi,
+                          int norm, float eps) {
   Moments m = {0, 0, 0, 0, 0, 0, 1, 1};
   if (norm == RAW) return m;
   m.mi = mean[ci]; m.mj = mean[cj]; m.si = std[ci]; m.sj = std[cj];
@@ -203,12 +209,14 @@ DEVICE Moments moments_of(int p, int ci, int cj, const float* mean, const float*
 
 # %% ../nbs/10_kernel.ipynb #e4aea9dc
 NAIVE = r'''
-#define NAIVE_PARAMS(Q) const Q* x, const long long* idx, const int* table, const float* mean, const float* std, const float* phi, Q* out, \
+#define NAIVE_PARAMS(Q) const Q* x, const long long* idx, const int* table, \
+  const float* mean, const float* std, const float* phi, Q* out, \
   long long C, long long K, long long HW, long long per_image, long long norm, double eps
 #define NAIVE_ARGS x, idx, table, mean, std, phi, out, C, K, HW, per_image, norm, eps
 
 template <class S, bool TABLE> DEVICE void naive(
-    const typename S::bits* __restrict__ x, const long long* __restrict__ idx, const int* __restrict__ table, const float* __restrict__ mean,
+    const typename S::bits* __restrict__ x, const long long* __restrict__ idx, const int* __restrict__ table,
+    const float* __restrict__ mean,
     const float* __restrict__ std, const float* __restrict__ phi, typename S::bits* __restrict__ out,
     int C, int K, int HW, int per_image, int norm, float eps) {
   const int P = row_start(K-1, K), rows = C+P, b = BLOCK/per_image;
@@ -229,16 +237,19 @@ template <class S, bool TABLE> DEVICE void naive(
 
 # %% ../nbs/10_kernel.ipynb #6ce4d555
 FORWARD = r'''
-#define FORWARD_PARAMS(Q) const Q* x, const long long* idx, const float* weight, const float* mean, const float* std, const float* phi, Q* out, \
+#define FORWARD_PARAMS(Q) const Q* x, const long long* idx, const float* weight, \
+  const float* mean, const float* std, const float* phi, Q* out, \
   long long C, long long K, long long HW, long long T, long long tiles, long long splits, long long norm, double eps
 #define FORWARD_ARGS x, idx, weight, mean, std, phi, out, C, K, HW, T, tiles, splits, norm, eps
 
 template <class S, int V, bool LAST> DEVICE void forward(
-    const typename S::bits* __restrict__ x, const long long* __restrict__ idx, const float* __restrict__ weight, const float* __restrict__ mean,
+    const typename S::bits* __restrict__ x, const long long* __restrict__ idx, const float* __restrict__ weight,
+    const float* __restrict__ mean,
     const float* __restrict__ std, const float* __restrict__ phi, typename S::bits* __restrict__ out,
     int C, int K, int HW, int T, int tiles, int splits, int norm, float eps) {
   const int rows = C + row_start(K-1, K), share = (rows + splits-1)/splits, L = row_length<V>(T);
-  const int begin = min(BLOCK%splits*share, rows), end = min(begin+share, rows), first = max(begin, C);  // products from `first`
+  const int begin = min(BLOCK%splits*share, rows), end = min(begin+share, rows);
+  const int first = max(begin, C);  // products from here
   const int b = BLOCK/splits/tiles, t0 = BLOCK/splits%tiles*T, n = min(T, HW-t0);
   float* z = (float*)shared;                                  // (K, L) chosen channels
   float* scale = z + K*L, *shift = scale + share;             // (share,) each
@@ -282,25 +293,31 @@ template <class S, int V, bool LAST> DEVICE void forward(
 
 # %% ../nbs/10_kernel.ipynb #a8838f77
 BACKWARD = r'''
-#define BACKWARD_PARAMS(Q) const Q* g, const Q* x, const long long* idx, const float* weight, const float* mean, const float* std, const float* phi, \
+#define BACKWARD_PARAMS(Q) const Q* g, const Q* x, const long long* idx, const float* weight, \
+  const float* mean, const float* std, const float* phi, \
   Q* gx, float* gweight, float* gmean, float* gstd, float* gphi, \
   long long C, long long K, long long HW, long long T, long long tiles, long long norm, double eps
 #define BACKWARD_ARGS g, x, idx, weight, mean, std, phi, gx, gweight, gmean, gstd, gphi, C, K, HW, T, tiles, norm, eps
 
 template <class S, int V, bool LAST> DEVICE void backward(
-    const typename S::bits* __restrict__ g, const typename S::bits* __restrict__ x, const long long* __restrict__ idx, const float* __restrict__ weight,
-    const float* __restrict__ mean, const float* __restrict__ std, const float* __restrict__ phi, typename S::bits* __restrict__ gx,
+    const typename S::bits* __restrict__ g, const typename S::bits* __restrict__ x,
+    const long long* __restrict__ idx, const float* __restrict__ weight,
+    const float* __restrict__ mean, const float* __restrict__ std, const float* __restrict__ phi,
+    typename S::bits* __restrict__ gx,
     float* __restrict__ gweight, float* __restrict__ gmean, float* __restrict__ gstd, float* __restrict__ gphi,
     int C, int K, int HW, int T, int tiles, int norm, float eps) {
   const int P = row_start(K-1, K), rows = C+P, L = row_length<V>(T);
   const int b = BLOCK/tiles, t0 = BLOCK%tiles*T, n = min(T, HW-t0);
   const long long block = BLOCK;
-  float* z = (float*)shared, *gz = z + K*L;                   // (K, L) chosen channels, without weights, and their gradient
-  typename S::bits* gp = (typename S::bits*)(gz + K*L);       // (P, L) gradient of the products, as it came
-  float* to_i = (float*)shared + 2*K*L + (P*L*(int)sizeof(typename S::bits) + 3)/4, *to_j = to_i + P;  // (P,) what g_p z_j adds to gz_i, g_p z_i to gz_j
-  int* head = (int*)(to_j + P), *next = head + C;             // (C,), (K,) the ranks at which a channel was chosen, as a linked list
-  float* pull = (float*)(next + K);                           // (4, P) gradient of mu_i, mu_j, sigma_i, sigma_j, if wanted
-  g += (long long)b*rows*HW; x += (long long)b*C*HW; gx += (long long)b*C*HW; idx += (long long)b*K; weight += weight ? (long long)b*K : 0; gweight += block*K; gmean += gmean ? block*K : 0; gstd += gstd ? block*K : 0; gphi += gphi ? block*P : 0;
+  float* z = (float*)shared, *gz = z + K*L;              // (K, L) chosen channels, without weights, and their gradient
+  typename S::bits* gp = (typename S::bits*)(gz + K*L);  // (P, L) gradient of the products, as it came
+  float* to_i = (float*)shared + 2*K*L + (P*L*(int)sizeof(typename S::bits) + 3)/4;
+  float* to_j = to_i + P;                                // (P,) what g_p z_j adds to gz_i, g_p z_i to gz_j
+  int* head = (int*)(to_j + P), *next = head + C;        // (C,), (K,) the ranks of a channel, as a linked list
+  float* pull = (float*)(next + K);                      // (4, P) gradient of mu_i, mu_j, sigma_i, sigma_j, if wanted
+  g += (long long)b*rows*HW; x += (long long)b*C*HW; gx += (long long)b*C*HW;
+  idx += (long long)b*K; weight += weight ? (long long)b*K : 0; gweight += block*K;
+  gmean += gmean ? block*K : 0; gstd += gstd ? block*K : 0; gphi += gphi ? block*P : 0;
 
   EACH_THREAD(tid) {
     each_pack<AHEAD<V,LAST>,V,LAST>(tid, P, n, T,
@@ -347,7 +364,8 @@ template <class S, int V, bool LAST> DEVICE void backward(
     pull[3*P+p] = 2*gv*m.sj*(m.si*m.si + m.mi*m.mi) + gcov*rho*m.si;
   }
 
-  EACH_THREAD(tid) for (int e = tid; e < K*(T/V); e += THREADS) {  // a thread owns a chosen channel at V pixels: sums over its column
+  // a thread owns a chosen channel at V pixels: sums over its column
+  EACH_THREAD(tid) for (int e = tid; e < K*(T/V); e += THREADS) {
     const int r = e/(T/V), t = e%(T/V)*V;
     if (t >= n) continue;
     Pack<F32,V> sum;
@@ -408,9 +426,10 @@ SOURCE = PRELUDE + TYPES + LAYOUT + PAIRS + NAIVE + FORWARD + BACKWARD
 
 # %% ../nbs/10_kernel.ipynb #2e9e655b
 THREADS_PER_BLOCK = 256
-BLOCKS_PER_MP = dict(naive=4, forward=4, backward=3)  # so many at least are to fit a multiprocessor; bounds the registers
+BLOCKS_PER_MP = dict(naive=4, forward=4, backward=3)  # so many at least fit a multiprocessor; bounds the registers
 BITS = {'float32': ('F32','float'), 'float16': ('F16','unsigned short'), 'bfloat16': ('BF16','unsigned short')}
-KERNELS = [*(f'{kind}_{t}_{v}' for kind in ('forward','backward') for t in BITS for v in ((1,4,'4_last') if t=='float32' else (1,4,8,'4_last'))),
+_packs = {t: (1,4,'4_last') if t=='float32' else (1,4,8,'4_last') for t in BITS}
+KERNELS = [*(f'{kind}_{t}_{v}' for kind in ('forward','backward') for t in BITS for v in _packs[t]),
            *map('naive_{}'.format, BITS), 'naive_float32_table']
 
 def kernel_code(
@@ -423,7 +442,8 @@ def kernel_code(
 def _entry(name):
     kind,dtype,*rest = name.split('_')
     tag,bits = BITS[dtype]
-    form = f"{tag},{str('table' in rest).lower()}" if kind=='naive' else f"{tag},{rest[0]},{str('last' in rest).lower()}"
+    yes = lambda word: str(word in rest).lower()
+    form = f"{tag},{yes('table')}" if kind=='naive' else f"{tag},{rest[0]},{yes('last')}"
     params,call = f'{kind.upper()}_PARAMS({bits})',f'{kind}<{form}>({kind.upper()}_ARGS);'
     return f'''
 #ifdef HOST
@@ -497,8 +517,12 @@ def plan_backward(
     "The backward kernel's launch"
     P,size = n_pairs(k),4 if dtype=='float32' else 2
     v = 4 if last else _width(pixels, size, aligned)
-    def shared(t): return _round(8*k*_row_length(t, v) + _round(P*_row_length(t, v)*size, 4) + 4*(2*P + chs + k + (4*P if moments else 0)), 16)
-    def widest(budget): return next((t for t in range(min(max(_round(pixels, v), v), THREADS_PER_BLOCK*v), 0, -v) if shared(t)<=budget), None)
+    def shared(t):
+        row,words = _row_length(t, v),2*P + chs + k + (4*P if moments else 0)
+        return _round(8*k*row + _round(P*row*size, 4) + 4*words, 16)
+    def widest(budget):
+        tiles = range(min(max(_round(pixels, v), v), THREADS_PER_BLOCK*v), 0, -v)
+        return next((t for t in tiles if shared(t)<=budget), None)
     t = widest(min(device.shared_total//BLOCKS_PER_MP['backward']-1024, device.shared)) or widest(device.shared)
     if t is None: return None
     tiles = max(-(-pixels//t), min(-(-2*device.multiprocessors//max(batch, 1)), -(-pixels//16)), 1)
@@ -539,7 +563,8 @@ def host_runner(
     lib = ctypes.CDLL(str(lib))
     def run(plan, args):
         words = plan.blocks,plan.threads,plan.shared,int(backwards),*map(_ptr, args)
-        getattr(lib, plan.kernel)(*(ctypes.c_double(w) if isinstance(w, float) else ctypes.c_longlong(w) for w in words))
+        as_c = lambda w: ctypes.c_double(w) if isinstance(w, float) else ctypes.c_longlong(w)
+        getattr(lib, plan.kernel)(*map(as_c, words))
     return run
 
 # %% ../nbs/10_kernel.ipynb #f37fc2f0
@@ -574,7 +599,8 @@ def run_backward(run, g, x, idx, weight, mean, std, phi, eps, cov, moments, devi
     gx = torch.empty_like(x)
     plan = plan_backward(B, C, k, H*W, str(x.dtype)[6:], last, _aligned(x, g, gx), moments, device)
     if plan is None: return None
-    def part(n): return (torch.empty if g.numel() else torch.zeros)((B, plan.tiles, n), dtype=torch.float32, device=x.device)
+    make = torch.empty if g.numel() else torch.zeros
+    def part(n): return make((B, plan.tiles, n), dtype=torch.float32, device=x.device)
     gweight,gphi = part(k),part(n_pairs(k) if phi is not None else 0)
     gmean,gstd = (part(k),part(k)) if moments else (None,None)
     results = gx,gweight,gmean,gstd,gphi if phi is not None else None
@@ -593,12 +619,16 @@ def kernel_case(
     gen = torch.Generator().manual_seed(seed)
     def pick(*values): return values[torch.randint(len(values), (), generator=gen)]
     def draw(*shape): return torch.randn(*shape, generator=gen)
-    B,C,(H,W) = pick(1,2,3,4),pick(2,3,7,16,33,40),pick((1,1),(1,3),(3,3),(5,7),(7,7),(4,4),(8,8),(6,10),(14,14),(16,33))
-    opts = dict(seed=seed, batch=B, chs=C, k=min(C, pick(2,3,5,8,13,20)), height=H, width=W, dtype=pick(*BITS), layout=pick('contiguous','channels_last'),
-                norm=pick('none',*COVARIANCES), weighted=pick(True,True,False), moments=pick(True,False), repeats=pick(True,False,False))
-    k,dtype,fmt = opts['k'],getattr(torch, opts['dtype']),torch.channels_last if opts['layout']=='channels_last' else torch.contiguous_format
+    B,C = pick(1,2,3,4),pick(2,3,7,16,33,40)
+    H,W = pick((1,1),(1,3),(3,3),(5,7),(7,7),(4,4),(8,8),(6,10),(14,14),(16,33))
+    opts = dict(seed=seed, batch=B, chs=C, k=min(C, pick(2,3,5,8,13,20)), height=H, width=W, dtype=pick(*BITS),
+                layout=pick('contiguous','channels_last'), norm=pick('none',*COVARIANCES),
+                weighted=pick(True,True,False), moments=pick(True,False), repeats=pick(True,False,False))
+    k,dtype = opts['k'],getattr(torch, opts['dtype'])
+    fmt = torch.channels_last if opts['layout']=='channels_last' else torch.contiguous_format
     x,g = (draw(B,n,H,W).to(dtype).contiguous(memory_format=fmt) for n in (C,C+n_pairs(k)))
-    idx = torch.randint(C, (B,k), generator=gen) if opts['repeats'] else torch.rand(B, C, generator=gen).argsort(1)[:,:k].contiguous()
+    if opts['repeats']: idx = torch.randint(C, (B,k), generator=gen)
+    else: idx = torch.rand(B, C, generator=gen).argsort(1)[:,:k].contiguous()
     mean,std,phi = (None,)*3 if opts['norm']=='none' else (draw(C),draw(C).abs()+.3,.2*draw(n_pairs(k)))
     return opts,[x,idx,1+.3*draw(B,k) if opts['weighted'] else None,mean,std,phi],g
 
@@ -636,13 +666,17 @@ def kernel_errors(
     cov,moments = 'free' if opts['norm']=='none' else opts['norm'],opts['moments'] and opts['norm']!='none'
     y = _exact(*exact, cov)
     y.backward(g.double())
-    with _poisoned(): got = [run_forward(run, *args, 1e-5, cov, device=plan_for), *run_backward(run, g, *args, 1e-5, cov, moments, device=plan_for)]
+    with _poisoned():
+        got = [run_forward(run, *args, 1e-5, cov, device=plan_for),
+               *run_backward(run, g, *args, 1e-5, cov, moments, device=plan_for)]
     want = [y.detach(), exact[0].grad, *(None if t is None else t.grad for t in exact[2:])]
     if not moments: want[3:5] = None,None
-    return {n: ((a.double()-b).norm()/b.norm().clamp(min=1e-12)).item() for n,a,b in zip(('out','x','weight','mean','std','phi'), got, want) if b is not None},got
+    error = lambda a,b: ((a.double()-b).norm()/b.norm().clamp(min=1e-12)).item()
+    names = 'out','x','weight','mean','std','phi'
+    return {n: error(a, b) for n,a,b in zip(names, got, want) if b is not None},got
 
 # %% ../nbs/10_kernel.ipynb #585b6e0f
-TOLERANCE = dict(float32=2e-6, float16=1e-3, bfloat16=8e-3)  # of what is stored in the type; sums are float32 whatever the type
+TOLERANCE = dict(float32=2e-6, float16=1e-3, bfloat16=8e-3)  # of what is stored in the type; all sums are float32
 
 def assert_right(
     errors:dict, # of `kernel_errors`
@@ -650,7 +684,8 @@ def assert_right(
 ):
     "Raise if an error exceeds what rounding explains"
     for name,e in errors.items():
-        if not e < (TOLERANCE[opts['dtype']] if name in ('out','x') else 1e-4): raise AssertionError(f'relative error {e:.1g} of {name} for {opts}')
+        if not e < (TOLERANCE[opts['dtype']] if name in ('out','x') else 1e-4):
+            raise AssertionError(f'relative error {e:.1g} of {name} for {opts}')
 
 # %% ../nbs/10_kernel.ipynb #2f4c6761
 HAS_CUPY = importlib.util.find_spec('cupy') is not None
@@ -662,16 +697,21 @@ def kernel_resources(
     "Compile with NVRTC, for a GPU that need not be there, and read the compiler's report"
     from cupy.cuda import nvrtc
     prog = nvrtc.createProgram(SOURCE + ''.join(map(_entry, names)), 'kernels.cu', [], [])
-    nvrtc.compileProgram(prog, [f'-arch=sm_{arch}','-std=c++17','-ftz=true','--ptxas-options=-v'])  # CuPy flushes subnormals, too
-    found = re.findall(r"properties for (\w+)\n\D*(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\n.*?Used (\d+) registers", nvrtc.getProgramLog(prog), re.S)
+    options = [f'-arch=sm_{arch}','-std=c++17','-ftz=true','--ptxas-options=-v']  # CuPy flushes subnormals, too
+    nvrtc.compileProgram(prog, options)
+    line = (r'properties for (\w+)\n\D*(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads\n'
+            r'.*?Used (\d+) registers')
+    found = re.findall(line, nvrtc.getProgramLog(prog), re.S)
     size = len(nvrtc.getCUBIN(prog))
-    return [dict(arch=arch, kernel=n, registers=int(r), frame=int(st), spilled=int(a)+int(b), cubin=size) for n,st,a,b,r in found]
+    return [dict(arch=arch, kernel=n, registers=int(r), frame=int(st), spilled=int(a)+int(b), cubin=size)
+            for n,st,a,b,r in found]
 
 # %% ../nbs/10_kernel.ipynb #892efb13
 @functools.cache
 def _cuda_device(index):
     p = torch.cuda.get_device_properties(index)
-    return Device(p.multi_processor_count, *(getattr(p, f'shared_memory_per_{what}', 48*1024) for what in ('block_optin','multiprocessor')))
+    memory = [getattr(p, f'shared_memory_per_{what}', 48*1024) for what in ('block_optin','multiprocessor')]
+    return Device(p.multi_processor_count, *memory)
 
 @functools.cache
 def _cuda_kernel(name, index):
@@ -741,7 +781,9 @@ def _expand_backward_torch(g, x, idx, weight, mean, std, phi, eps, cov, moments)
         gcov = gm + 2*gv*(mi*mj + c)
         gphi = (gcov*(1 - rho**2)*si*sj if cov=='correlation' else gcov).sum(0)
         if moments:
-            def to_channels(at_i, at_j): return torch.zeros_like(mean).index_add_(0, torch.cat([idx[:,i],idx[:,j]]).flatten(), torch.cat([at_i,at_j]).flatten())
+            both = torch.cat([idx[:,i],idx[:,j]]).flatten()
+            def to_channels(at_i, at_j):
+                return torch.zeros_like(mean).index_add_(0, both, torch.cat([at_i,at_j]).flatten())
             gmean = to_channels(gm*mj + 2*gv*(mi*sj**2 + mj*c), gm*mi + 2*gv*(mj*si**2 + mi*c))
             gstd = to_channels(2*gv*si*(sj**2 + mj**2) + gcov*rho*sj, 2*gv*sj*(si**2 + mi**2) + gcov*rho*si)
         gp = gp*scale[:,:,None,None]
@@ -755,14 +797,17 @@ def _expand_backward_fake(g, x, idx, weight, mean, std, phi, eps, cov, moments):
     return gx,*(x.new_empty(s, dtype=_wide(x)) for s in (idx.shape, (n,), (n,), (0,) if phi is None else phi.shape))
 
 # %% ../nbs/10_kernel.ipynb #a9246f00
-_space = 'chapter' if __name__=='__main__' else 'hadaptive'  # registered again here, it would take the package's place under its users' feet
+# registered under one name from here, too, it would take the package's place under its users' feet
+_space = 'chapter' if __name__=='__main__' else 'hadaptive'
 
 @torch.library.custom_op(f'{_space}::expand', mutates_args=())
-def _expand(x:Tensor, idx:Tensor, weight:Optional[Tensor], mean:Optional[Tensor], std:Optional[Tensor], phi:Optional[Tensor], eps:float, cov:str)->Tensor:
+def _expand(x:Tensor, idx:Tensor, weight:Optional[Tensor], mean:Optional[Tensor], std:Optional[Tensor],
+            phi:Optional[Tensor], eps:float, cov:str)->Tensor:
     return _expand_torch(x, idx, weight, mean, std, phi, eps, cov)
 
 @torch.library.custom_op(f'{_space}::expand_backward', mutates_args=())
-def _expand_backward(g:Tensor, x:Tensor, idx:Tensor, weight:Optional[Tensor], mean:Optional[Tensor], std:Optional[Tensor], phi:Optional[Tensor],
+def _expand_backward(g:Tensor, x:Tensor, idx:Tensor, weight:Optional[Tensor], mean:Optional[Tensor],
+                     std:Optional[Tensor], phi:Optional[Tensor],
                      eps:float, cov:str, moments:bool)->tuple[Tensor,Tensor,Tensor,Tensor,Tensor]:
     return _expand_backward_torch(g, x, idx, weight, mean, std, phi, eps, cov, moments)
 
@@ -782,13 +827,15 @@ _expand_backward.register_kernel('cuda')(_on_cuda(run_backward, _expand_backward
 
 def _setup(ctx, inputs, output):
     x,idx,weight,mean,std,phi,ctx.eps,ctx.cov = inputs
-    ctx.save_for_backward(x, idx, weight, mean if mean is None else mean.clone(), std, phi)  # a BatchNorm moves its mean in place
+    mean = mean if mean is None else mean.clone()  # a BatchNorm moves its mean in place
+    ctx.save_for_backward(x, idx, weight, mean, std, phi)
 
 def _gradients(ctx, g):
     x,idx,weight,mean,std,phi = ctx.saved_tensors
     moments = any(ctx.needs_input_grad[3:5])
     gx,gweight,gmean,gstd,gphi = _expand_backward(g, x, idx, weight, mean, std, phi, ctx.eps, ctx.cov, moments)
-    return gx,None,None if weight is None else gweight,gmean if moments else None,gstd if moments else None,None if phi is None else gphi,None,None
+    if not moments: gmean = gstd = None
+    return gx,None,None if weight is None else gweight,gmean,gstd,None if phi is None else gphi,None,None
 
 _expand.register_autograd(_gradients, setup_context=_setup)
 
@@ -797,29 +844,35 @@ def kernel_runs(
     x:Tensor, # features
 )->bool: # is `x` on a GPU, in a type that the kernel knows, CuPy installed, and no export going on?
     "Is `expand` the better choice for `x`?"
-    return HAS_CUPY and x.is_cuda and x.dtype in (torch.float32,torch.float16,torch.bfloat16) and not torch.compiler.is_exporting()
+    stored = x.dtype in (torch.float32,torch.float16,torch.bfloat16)
+    return HAS_CUPY and x.is_cuda and stored and not torch.compiler.is_exporting()
 
 # %% ../nbs/10_kernel.ipynb #d2bf6d3f
 def expand(
     x:Tensor,           # (B, C, H, W) features
     idx:Tensor,         # (B, k) chosen channels, int64, 0 <= index < C (checked on the CPU only)
-    weight:Tensor=None, # (B, k) factor of each chosen channel; ACH passes the straight-through mask, 1 in value. None: 1
+    weight:Tensor=None, # (B, k) factor of each chosen channel; ACH's straight-through mask, 1 in value. None: 1
     mean:Tensor=None,   # (C,) mean of each channel
     std:Tensor=None,    # (C,) standard deviation of each channel, >= 0
-    phi:Tensor=None,    # (P,) covariance of each pair, or atanh of its correlation; None: raw products, without `mean` and `std`
+    phi:Tensor=None,    # (P,) covariance of each pair, or atanh of its correlation; None: raw products
     eps:float=1e-5,     # added to the variance
     cov:str='free',     # one of `COVARIANCES`: which of the two `phi` is
 )->Tensor: # (B, C + P, H, W): `x`, then the normalised products of its chosen channels, in the type and layout of `x`
     "Gather, multiply in pairs, normalise, concatenate: by one kernel on a GPU with CuPy, else by PyTorch operations"
     if x.ndim!=4: raise ValueError(f'x has shape {tuple(x.shape)}: must be (B, C, H, W)')
-    if idx.ndim!=2 or idx.shape[0]!=x.shape[0] or idx.shape[1]<2: raise ValueError(f'idx has shape {tuple(idx.shape)}: must be (B, k) with B={x.shape[0]} and k of at least 2')
+    if idx.ndim!=2 or idx.shape[0]!=x.shape[0] or idx.shape[1]<2:
+        raise ValueError(f'idx has shape {tuple(idx.shape)}: must be (B, k) with B={x.shape[0]} and k of at least 2')
     if idx.dtype!=torch.int64: raise ValueError(f'idx has type {idx.dtype}: must be torch.int64')
     P = n_pairs(idx.shape[1])
-    if (mean is None)!=(phi is None) or (std is None)!=(phi is None): raise ValueError('mean, std and phi: must be given all or none')
-    for name,t,shape in (('weight',weight,idx.shape), ('mean',mean,x.shape[1:2]), ('std',std,x.shape[1:2]), ('phi',phi,(P,))):
-        if t is not None and tuple(t.shape)!=tuple(shape): raise ValueError(f'{name} has shape {tuple(t.shape)}: must be {tuple(shape)}')
+    if (mean is None)!=(phi is None) or (std is None)!=(phi is None):
+        raise ValueError('mean, std and phi: must be given all or none')
+    chs = x.shape[1:2]
+    for name,t,shape in (('weight',weight,idx.shape), ('mean',mean,chs), ('std',std,chs), ('phi',phi,(P,))):
+        if t is not None and tuple(t.shape)!=tuple(shape):
+            raise ValueError(f'{name} has shape {tuple(t.shape)}: must be {tuple(shape)}')
     if cov not in COVARIANCES: raise ValueError(f'cov={cov!r}: must be one of {", ".join(COVARIANCES)}')
     for name,t in dict(idx=idx, weight=weight, mean=mean, std=std, phi=phi).items():
-        if t is not None and t.device!=x.device: raise ValueError(f'{name} is on {t.device}: must be on {x.device}, where x is')
+        if t is not None and t.device!=x.device:
+            raise ValueError(f'{name} is on {t.device}: must be on {x.device}, where x is')
     weight,mean,std,phi = (t if t is None or t.dtype==_wide(x) else t.to(_wide(x)) for t in (weight,mean,std,phi))
     return _expand(x, idx, weight, mean, std, phi, float(eps), cov)

@@ -142,7 +142,8 @@ class HadaptiveNet(nn.Module, _Hub):
     def forward(self, x): return self.forward_head(self.forward_features(x))
 
     @classmethod
-    def _load_as_pickle(cls, model, model_file, *_): raise ValueError(f'{str(model_file)!r}: weights must be in safetensors; this file would have to be unpickled')
+    def _load_as_pickle(cls, model, model_file, *_):
+        raise ValueError(f'{str(model_file)!r}: weights must be in safetensors; this file would have to be unpickled')
 
     def group_matcher(self,
         coarse:bool=False, # a group per stage instead of per block?
@@ -203,7 +204,8 @@ def _loads(v):
 def _read(path):
     if not Path(path).is_file(): raise FileNotFoundError(f'path={str(path)!r}: no such file')
     try:
-        with safe_open(path, 'pt') as f: return {k: f.get_tensor(k) for k in f.keys()},{k: _loads(v) for k,v in (f.metadata() or {}).items()}
+        with safe_open(path, 'pt') as f:
+            return {k: f.get_tensor(k) for k in f.keys()},{k: _loads(v) for k,v in (f.metadata() or {}).items()}
     except SafetensorError as e: raise ValueError(f'path={str(path)!r}: not a safetensors file ({e})') from None
 
 def load_weights(
@@ -214,11 +216,14 @@ def load_weights(
     (state,meta),own = _read(path),model.state_dict()
     if own.keys()!=state.keys():
         names = lambda a,b: ', '.join(sorted(a.keys()-b.keys())[:3]) or 'none'
-        raise ValueError(f'path={str(path)!r}: weights of another network; missing: {names(own, state)}; unexpected: {names(state, own)}')
+        raise ValueError(f'path={str(path)!r}: weights of another network; '
+                         f'missing: {names(own, state)}; unexpected: {names(state, own)}')
     for k,v in state.items():
         if v.shape!=own[k].shape:
-            hint = f': num_classes={len(own[k])} but the weights have {len(v)} classes' if k.startswith('classifier.') else ''
-            raise ValueError(f'path={str(path)!r}: {k} has shape {tuple(v.shape)}, the network {tuple(own[k].shape)}{hint}')
+            classes = f': num_classes={len(own[k])} but the weights have {len(v)} classes'
+            hint = classes if k.startswith('classifier.') else ''
+            shapes = f'{k} has shape {tuple(v.shape)}, the network {tuple(own[k].shape)}'
+            raise ValueError(f'path={str(path)!r}: {shapes}{hint}')
     model.load_state_dict(state)
     return meta
 
@@ -227,7 +232,9 @@ def load_model(
 )->tuple[HadaptiveNet,dict]: # the network in evaluation mode; the file's metadata
     "The network that a file of weights says it holds"
     meta = _read(path)[1]
-    if meta.get('arch') not in list(MODELS) or not isinstance(meta.get('classes'), list): raise ValueError(f'path={str(path)!r}: arch={meta.get("arch")!r}, classes={meta.get("classes")!r}: must be one of {", ".join(MODELS)}, and a list of names')
+    if meta.get('arch') not in list(MODELS) or not isinstance(meta.get('classes'), list):
+        raise ValueError(f'path={str(path)!r}: arch={meta.get("arch")!r}, classes={meta.get("classes")!r}: '
+                         f'must be one of {", ".join(MODELS)}, and a list of names')
     try: model = MODELS[meta['arch']](num_classes=len(meta['classes']), **meta.get('options', {}))
     except TypeError as e: raise ValueError(f'path={str(path)!r}: options={meta["options"]!r}: {e}') from None
     load_weights(model, path)

@@ -88,7 +88,8 @@ class CrossHadaNorm(nn.Module):
         shape,dtype = (*mean.shape, *[1]*(products.ndim-2)),products.dtype
         return torch.addcmul((-mean*scale).to(dtype).view(shape), products, scale.to(dtype).view(shape))
 
-    def extra_repr(self): return f'num_selected={self.num_selected}, moments={self.moments!r}, cov={self.cov!r}, eps={self.eps}'
+    def extra_repr(self):
+        return f'num_selected={self.num_selected}, moments={self.moments!r}, cov={self.cov!r}, eps={self.eps}'
 
 # %% ../nbs/03_norm.ipynb #7026f7c7
 class DySoft(nn.Module):

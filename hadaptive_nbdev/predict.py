@@ -44,10 +44,13 @@ def softmax(
 # %% ../nbs/17_predict.ipynb #bf5b54a7
 def _onnx(path, device):
     try: import onnxruntime as ort
-    except ImportError: raise ImportError("an ONNX file needs ONNX Runtime: pip install 'hadaptive_nbdev[onnx]'") from None
-    provider,there = dict(cpu='CPUExecutionProvider', cuda='CUDAExecutionProvider')[device],ort.get_available_providers()
+    except ImportError:
+        raise ImportError("an ONNX file needs ONNX Runtime: pip install 'hadaptive_nbdev[onnx]'") from None
+    provider = dict(cpu='CPUExecutionProvider', cuda='CUDAExecutionProvider')[device]
+    there = ort.get_available_providers()
     if provider not in there:
-        raise ValueError(f"device='cuda': this ONNX Runtime has only {', '.join(there)}; install onnxruntime-gpu in its place")
+        raise ValueError(f"device='cuda': this ONNX Runtime has only {', '.join(there)}; "
+                         'install onnxruntime-gpu in its place')
     try: session = ort.InferenceSession(path, providers=[provider])
     except Exception as e:
         raise ValueError(f'{str(path)!r}: ONNX Runtime cannot load it ({str(e).splitlines()[0]})') from None
@@ -83,7 +86,8 @@ class Predictor:
         path = Path(path)
         if device not in ('cpu','cuda'): raise ValueError(f'device={device!r}: must be cpu or cuda')
         if not path.is_file(): raise FileNotFoundError(f'{str(path)!r}: no such file')
-        if path.suffix not in ('.onnx','.safetensors'): raise ValueError(f'{str(path)!r}: must end in .onnx or .safetensors')
+        if path.suffix not in ('.onnx','.safetensors'):
+            raise ValueError(f'{str(path)!r}: must end in .onnx or .safetensors')
         meta,self.run = (_onnx if path.suffix=='.onnx' else _torch)(path, device)
         if missing := [k for k in NEEDED if k not in meta]:
             raise ValueError(f'{str(path)!r}: not made for prediction, its metadata lack {", ".join(missing)}')

@@ -140,7 +140,7 @@ def several(
     return Annotated[str, text, dict(opt=False, nargs=nargs)]
 
 # %% ../nbs/07_records.ipynb #14b33d46
-MACHINE = 'allocate memory','out of memory','DataLoader worker'  # PyTorch's `RuntimeError`s with these tell of the machine
+MACHINE = 'allocate memory','out of memory','DataLoader worker'  # in PyTorch's `RuntimeError`s they tell of the machine
 
 def error_line(
     e:BaseException, # any

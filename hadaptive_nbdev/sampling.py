@@ -64,7 +64,8 @@ def gumbel_slots(
 def _rows(x, idx): return (idx + x.shape[1]*torch.arange(x.shape[0], device=x.device)[:,None]).flatten()
 
 def _take(x, idx):
-    if memory_format(x)==torch.contiguous_format: return x.flatten(0,1).index_select(0, _rows(x, idx)).unflatten(0, idx.shape)
+    if memory_format(x)==torch.contiguous_format:
+        return x.flatten(0,1).index_select(0, _rows(x, idx)).unflatten(0, idx.shape)
     return x.movedim(1,-1).gather(-1, idx[:,None,None].expand(-1, *x.shape[2:], -1)).movedim(-1,1)
 
 class _StraightThrough(torch.autograd.Function):
@@ -84,18 +85,22 @@ class _StraightThrough(torch.autograd.Function):
         gx = torch.zeros(ctx.shape, dtype=z.dtype, device=z.device)
         if ctx.layout==torch.contiguous_format: gx.flatten(0,1).index_add_(0, _rows(gx, idx), g.flatten(0,1))
         else: gx = gx.to(memory_format=ctx.layout).scatter_add_(1, idx[:,:,None,None].expand_as(g), g)
-        return gx, torch.zeros(ctx.shape[:2], dtype=gm.dtype, device=gm.device).scatter_add(1, idx, gm).to(ctx.dtype), None
+        gmask = torch.zeros(ctx.shape[:2], dtype=gm.dtype, device=gm.device).scatter_add(1, idx, gm)
+        return gx, gmask.to(ctx.dtype), None
 
 def select(
     x:Tensor,    # (B, C, ...) features
     idx:Tensor,  # (B, k), int64, 0 <= index < C (checked on the CPU only)
-    mask:Tensor=None, # (B, C) from `gumbel_topk`, 1 wherever `idx` points: only its gradient is used. None: no gradient to the scores
+    mask:Tensor=None, # (B, C) from `gumbel_topk`, 1 wherever `idx` points: only its gradient is used; None: no gradient
 )->Tensor: # (B, k, ...): x[b, idx[b]]
     "The chosen channels of each image; gradients reach `x` and, through `mask`, the scores (eqs. 6 to 8)"
-    if x.ndim<2 or idx.shape[:1]!=x.shape[:1] or idx.ndim!=2: raise ValueError(f'x has shape {tuple(x.shape)} and idx {tuple(idx.shape)}: must be (B, C, ...) and (B, k)')
-    if x.device.type=='cpu' and idx.numel() and not torch.compiler.is_compiling():  # elsewhere the check would wait for the device
+    if x.ndim<2 or idx.shape[:1]!=x.shape[:1] or idx.ndim!=2:
+        raise ValueError(f'x has shape {tuple(x.shape)} and idx {tuple(idx.shape)}: must be (B, C, ...) and (B, k)')
+    if x.device.type=='cpu' and idx.numel() and not torch.compiler.is_compiling():  # elsewhere it would wait for it
         lo,hi = (v.item() for v in idx.aminmax())
-        if lo < 0 or hi >= x.shape[1]: raise ValueError(f'idx holds {lo if lo < 0 else hi}: must be from 0 to below the number of channels, {x.shape[1]}')
+        if lo < 0 or hi >= x.shape[1]:
+            bad = lo if lo < 0 else hi
+            raise ValueError(f'idx holds {bad}: must be from 0 to below the number of channels, {x.shape[1]}')
     return _take(x, idx) if mask is None else _StraightThrough.apply(x, mask, idx)
 
 # %% ../nbs/02_sampling.ipynb #f47901c3
@@ -116,7 +121,7 @@ class Temperature(nn.Module):
 
     @torch.no_grad()
     def update(self,
-        grad_norm:Tensor, # L2 norm of the gradient at the evaluation network's last weight, >= 0; inf and nan are passed over
+        grad_norm:Tensor, # L2 norm of the gradient at the evaluation network's last weight, >= 0; inf, nan: no step
     ):
         "One step: `tau` grows by `alpha` where the norm did not fall, else shrinks"
         g = torch.as_tensor(grad_norm, dtype=self.last.dtype, device=self.last.device)

@@ -101,6 +101,8 @@ def _blocks(**options): return _arm(None, 'blocks', **options)
 _IB = dict(block='wide', width=134)  # the inverted bottleneck with the MACs and the parameters of 120 fixed pairs
 _ACH = dict(block='ach', num_selected=16)
 _STILL = dict(norm='batch', noise=0.)  # BatchNorm, no noise
+def _across(width, n, **options):
+    return _blocks(act='none', block='behind', width=width, n=n, across=True, **options)
 
 STUDIES |= dict(  # networks of three blocks and 64 channels (chapter 23); 120 products unless said otherwise
     products={  # controls, the paper's module, forms that may count
@@ -170,7 +172,7 @@ STUDIES |= dict(
         'products, spread':          _blocks(act='none', pairs='spread'),
         'products, second projection': _blocks(act='none', second=True),
         'products behind':           _blocks(act='none', block='behind', width=64, n=120, pairs='spread'),
-        'products across':           _blocks(act='none', block='behind', width=64, n=120, across=True, pairs='spread'),
+        'products across':           _across(64, 120, pairs='spread'),
         'copies':                    _blocks(act='none', op='copy'),
         'squares':                   _blocks(act='none', op='square', pairs='spread'),
         'inverted, linear':          _blocks(**_IB, act='none'),
@@ -178,16 +180,18 @@ STUDIES |= dict(
         'inverted, squares before the filter': _blocks(**_IB, act='square', filter_act=False),
         'the same, blocks alone':    _blocks(**_IB, act='none', expand_act='square'),
         'inverted, squares behind the filter': _blocks(**_IB, act='none', filter_act='square'),
-        'products across, 64 and 168': _blocks(act='none', block='behind', width=64, n=168, across=True, pairs='spread'),
-        'products across, 94 and 94': _blocks(act='none', block='behind', width=94, n=94, across=True, pairs='spread'),
-        'products across, each with itself': _blocks(act='none', block='behind', width=94, n=94, across=True, pairs='same'),
+        'products across, 64 and 168': _across(64, 168, pairs='spread'),
+        'products across, 94 and 94': _across(94, 94, pairs='spread'),
+        'products across, each with itself': _across(94, 94, pairs='same'),
         'products behind, 94 and 94': _blocks(act='none', block='behind', width=94, n=94, pairs='spread'),
         'squares behind, 94 and 94': _blocks(act='none', block='behind', width=94, n=94, op='square', pairs='spread'),
         'star':                      _blocks(act='none', block='star', width=95),
         'ACH, as published':         _blocks(**_ACH, act='none')})
 
 # %% ../nbs/21_study.ipynb #790b0dec
-def _mix(width, n, **options): return _blocks(**({} if width==64 else dict(width=width)), **({} if n==120 else dict(n=n)), activated=True, **options)
+def _mix(width, n, **options):
+    asked = {} if width==64 else dict(width=width)
+    return _blocks(**asked, **({} if n==120 else dict(n=n)), activated=True, **options)
 
 STUDIES |= dict(
     mix={  # all with the MACs of the first, within 1 %
@@ -219,8 +223,11 @@ STUDIES |= dict(
 # %% ../nbs/21_study.ipynb #3fff5ed1
 STUDIES |= dict(
     main={
-        **{a: STUDIES['products'][a] for a in ('inverted, same cost','no products, activated','ACH, as published','ACH, fixed selection')},
-        **{a: STUDIES['mix'][a] for a in ('64 channels, 120 pairs, spread','64 channels, 120 copies','118 channels, 28 pairs','118 channels, 28 copies')}},
+        **{a: STUDIES['products'][a] for a in (
+            'inverted, same cost','no products, activated','ACH, as published','ACH, fixed selection')},
+        **{a: STUDIES['mix'][a] for a in (
+            '64 channels, 120 pairs, spread','64 channels, 120 copies',
+            '118 channels, 28 pairs','118 channels, 28 copies')}},
     alone={a: STUDIES['linear'][a] for a in (
         'inverted, squares behind the filter','squares behind, 94 and 94','products behind, 94 and 94',
         'products across, 94 and 94','products across, each with itself')})
@@ -248,7 +255,8 @@ BUDGETS = dict(  # data: the set of which this project keeps rows
                valid_pct=1/3, warmup=.05, rows='products'),
     bench_long=dict(data='cifar10-jpeg', size=32, limit=15000, epochs=32, bs=64, lr=4e-3, seeds=5, precision='float32',
                valid_pct=1/3, warmup=.05, rows='products'),
-    gpu=  dict(data='tiny-imagenet-100', size=128, limit=None, epochs=40, bs=256, lr=3e-3, seeds=3, precision='bfloat16'),
+    gpu=  dict(data='tiny-imagenet-100', size=128, limit=None, epochs=40, bs=256, lr=3e-3, seeds=3,
+               precision='bfloat16'),
     paper=dict(data='cifar100', size=224, limit=None, epochs=200, bs=64, lr=1e-3, seeds=3, precision='float32'))
 
 # %% ../nbs/21_study.ipynb #3aeade58
