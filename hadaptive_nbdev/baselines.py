@@ -97,6 +97,7 @@ def cost_table(
     size:tuple=(3,224,224), # one image: channels, height, width
 )->pd.DataFrame: # a row per name: parameters, MACs and FLOPs of one image, all in millions
     "What networks cost, in millions"
+    if num_classes < 1: raise ValueError(f'num_classes={num_classes}: must be at least 1')
     def one(name):
         net = network(name, num_classes)
         try: c = cost(net, size)

@@ -329,7 +329,7 @@ def _checked(what, parts, device, minutes, eager):
     device = device or dict(kernel='cuda', latency='cpu').get(what, there)
     bad = [p for p in chosen if p not in PARTS[what]]
     if bad: raise ValueError(f'parts={bad[0]!r}: must be of {", ".join(PARTS[what])}')
-    if minutes < 0: raise ValueError(f'minutes={minutes}: must be at least 0')
+    if not minutes >= 0: raise ValueError(f'minutes={minutes}: must be at least 0')
     if device not in ('cuda','cpu'): raise ValueError(f'device={device!r}: must be cuda or cpu')
     if device=='cuda': _check_gpu(what)
     return chosen,device

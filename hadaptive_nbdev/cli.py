@@ -100,8 +100,8 @@ def hadaptive_bench(
 # %% ../nbs/24_cli.ipynb #3c67c59e
 @call_parse
 def hadaptive_study(
-    study:str,            # table1 to table5, norms, order, dysoft, selected, baseline or lr
-    budget:str='cpu',     # smoke, cpu, gpu or paper
+    study:str,            # table1 to table5, norms, order, dysoft, products, mix, choice, linear, …
+    budget:str='cpu',     # smoke, cpu, bench, bench_long, gpu or paper
     source:str='',        # digits, cifar10, cifar100, imagenette or a folder of images; empty: the budget's
     seeds:int=0,          # seeds of each arm; 0: the budget's
     jobs:int=1,           # trainings side by side

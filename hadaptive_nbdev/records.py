@@ -41,13 +41,16 @@ def write_whole(
 # %% ../nbs/07_records.ipynb #97b610b5
 @contextlib.contextmanager
 def file_lock(
-    path,           # of a file for the lock alone; made if need be
+    path,           # of a folder, or of a file for the lock alone; a file is made if need be
     wait:bool=True, # until it is free? Else a `BlockingIOError` if it is not
 ):
     "While inside, no other process is"
-    with open(path, 'a') as f:
-        if fcntl: fcntl.flock(f, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    if not fcntl: return (yield)
+    f = os.open(path, os.O_RDONLY if os.path.isdir(path) else os.O_RDWR|os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(f, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
+    finally: os.close(f)
 
 # %% ../nbs/07_records.ipynb #c593830e
 class Rows:
@@ -157,6 +160,9 @@ def one_line_errors(
 ):
     "End a command with one line instead of a traceback, where the fault is not its own"
     try: yield
+    except KeyboardInterrupt:
+        print(f'{command}: interrupted', file=sys.stderr)
+        raise SystemExit(130) from None
     except (ValueError,OSError,ImportError,MemoryError,RuntimeError) as e:
         if isinstance(e, RuntimeError) and not any(m in str(e) for m in MACHINE): raise
         raise SystemExit(f'{command}: {error_line(e)}') from None

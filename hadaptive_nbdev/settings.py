@@ -22,7 +22,8 @@ ALLOWED = dict(
     norm=('running','affine','unit','unnormalized','batch','dysoft','none'), order=('score','channel','slot'),
     precision=('float32','bfloat16'), broken=('error','skip'),
     epochs=(lambda v: v >= 1, 'at least 1'), bs=(lambda v: v >= 2, 'at least 2'),
-    lr=(lambda v: 0 < v < math.inf, 'above 0'), wd=(lambda v: 0 <= v < math.inf, 'at least 0'),
+    lr=(lambda v: 0 < v < math.inf, 'above 0 and finite'),
+    wd=(lambda v: 0 <= v < math.inf, 'at least 0 and finite'),
     warmup=(lambda v: 0 <= v < 1, 'from 0 to below 1'), valid=(lambda v: 0 < v < 1, 'between 0 and 1'),
     size=(lambda v: v >= 0, "at least 1, or 0 for the source's own"),
     limit=(lambda v: v >= 4 or v==0, 'at least 4, or 0 for all'),
@@ -74,6 +75,7 @@ class TrainSettings:
     def __post_init__(self):
         for f in fields(self):
             if f.type in KINDS: object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), f.type))
+        if self.source: object.__setattr__(self, 'source', str(Path(self.source)))  # without a last slash
         if not self.cache: return
         if self.stream: raise ValueError(f'cache={self.cache!r}: is for images in memory, must be empty with stream')
         if Path(self.cache).is_file(): raise ValueError(f'cache={self.cache!r}: is a file, must be a folder')
@@ -97,7 +99,7 @@ def check_source(
     source:str, # a name in `SOURCE_NAMES`, or a folder
 ):
     "Is there anything of that name?"
-    if source in SOURCE_NAMES or Path(source).expanduser().is_dir(): return
+    if source in SOURCE_NAMES or source and Path(source).expanduser().is_dir(): return
     raise FileNotFoundError(f'source={source!r}: no such folder; known names are {", ".join(SOURCE_NAMES)}')
 
 def check_selection(

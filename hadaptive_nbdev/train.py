@@ -6,10 +6,11 @@
 __all__ = ['RUN_FILES', 'warmup_cosine', 'adaptive_modules', 'TemperatureCallback', 'selection_entropy', 'SelectionRecorder',
            'top5', 'hadaptive_learner', 'plot_curves', 'epoch_table', 'EpochTable', 'check_machine', 'final_results',
            'train', 'beside', 'settle', 'take_place', 'read_run', 'check_place', 'load_images', 'sizes', 'report',
-           'write_run', 'describe', 'headline', 'run_settings', 'once', 'train_source']
+           'write_run', 'describe', 'headline', 'run_settings', 'once', 'alone_in', 'forget_others', 'train_source']
 
 # %% ../nbs/09_training.ipynb #ca9ff66f
-import json,shutil,time
+import json,math,shutil,time
+from contextlib import contextmanager,nullcontext,suppress
 from functools import partial
 from pathlib import Path
 
@@ -35,8 +36,8 @@ from .data import get_dls,get_test_dl
 from .loader import in_memory
 from .models import MODELS,load_weights,save_weights
 from .parallel import data_parallel,in_turn,start_processes,sum_ranks,unwrapped
-from .records import installed,write_whole
-from .settings import HadaptiveSettings,TrainSettings,differences
+from .records import file_lock,installed,write_whole
+from .settings import SOURCE_NAMES,HadaptiveSettings,TrainSettings,differences
 
 # %% ../nbs/09_training.ipynb #990cb5a5
 def warmup_cosine(
@@ -284,7 +285,9 @@ def settle(
     "End an exchange that has begun"
     out,(new,old) = Path(out),beside(out)
     if not old.exists(): return
-    if not out.exists(): (new if (new/'run.json').exists() else old).rename(out)
+    if not (out/'run.json').exists():
+        if out.exists() and any(out.iterdir()): raise ValueError(f'out={str(out)!r}: stands where {str(old)!r} was; move one away')
+        (new if (new/'run.json').exists() else old).replace(out)
     if not old.exists(): return
     for f in old.iterdir():
         if f.name not in RUN_FILES and f.suffix!='.part' and not (out/f.name).exists(): f.rename(out/f.name)
@@ -405,6 +408,7 @@ def run_settings(
     if (folder/'checkpoint.pt').exists(): say(f'going on from {folder}/checkpoint.pt')
     learn,found = train(dls, settings, folder, model)
     run |= found
+    if not math.isfinite(run['valid_loss']): raise ValueError(f'lr={settings.lr}: the training diverged; must be smaller')
     if not rank_distrib(): write_run(learn, settings, run, folder)
     return run
 
@@ -416,6 +420,33 @@ def once(
     "Call `f` in one process; the others go on when it is done"
     in_turn(lambda: None if rank_distrib() else f(*args))
 
+# %% ../nbs/09_training.ipynb #4a7c90f8
+@contextmanager
+def alone_in(
+    folder, # to be written by this process, or by those that train together
+):
+    "Keep other trainings out, and leave no empty folder"
+    folder,made = Path(folder),not Path(folder).exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with nullcontext() if rank_distrib() else file_lock(folder, wait=False): yield
+    except BlockingIOError: raise ValueError(f'out={str(folder)!r}: another process trains here') from None
+    finally:
+        with suppress(OSError):
+            if made: folder.rmdir()
+
+# %% ../nbs/09_training.ipynb #1f6e62a4
+def forget_others(
+    checkpoint, # of a restart that was broken off
+    settings:HadaptiveSettings, # of this one
+):
+    "A restart goes on with its own settings only"
+    path = Path(checkpoint)
+    if not path.exists(): return
+    try: same = torch.load(path, map_location='cpu', weights_only=True)['settings']==settings.record
+    except Exception: same = False  # not readable
+    if not same: path.unlink()
+
 # %% ../nbs/09_training.ipynb #cc96f47b
 def train_source(
     settings:HadaptiveSettings, # which images, which network, how
@@ -424,12 +455,18 @@ def train_source(
 ):
     "All that `hadaptive_train` does"
     start_processes()
-    out = Path(out or f'hadaptive_runs/{Path(settings.source).name}')
+    known = settings.source in SOURCE_NAMES
+    named = settings.source if known else Path(settings.source).expanduser().resolve().name
+    out = Path(out or f'hadaptive_runs/{named}')
     check_place(out, restart)
     home = out.resolve()
     once(settle, home)
     folder = beside(home)[0] if restart else home
+    with alone_in(folder): _train_source(settings, out, home, folder, restart)
+
+def _train_source(settings, out, home, folder, restart):
     run = read_run(folder)
+    if restart: once(forget_others, folder/'checkpoint.pt', settings)
     differ = differences(settings.record, run)
     if not differ: once(print, 'This run was done already')
     else:
