@@ -39,7 +39,7 @@ class HadamardBottleneck(nn.Module):
         out_chs:int,         # channels out; a residual is added if equal to `in_chs` at stride 1
         num_selected:int,    # C_s of the ACH, 2 <= C_s <= in_chs
         kernel_size:int=5,   # side of the depthwise filter, odd, pixels
-        se:float=False,      # squeeze-excitation (Hardsigmoid) after the filter: False, True (a quarter) or a share
+        se:float=False,      # squeeze-excitation (Hardsigmoid) after the filter: False, True (a quarter), share < 1
         act_layer=nn.Hardswish, # activation after the filter
         stride:int=1,        # of the depthwise filter, 1 or 2, pixels
         **kwargs

@@ -220,8 +220,8 @@ def load_weights(
                          f'missing: {names(own, state)}; unexpected: {names(state, own)}')
     for k,v in state.items():
         if v.shape!=own[k].shape:
-            classes = f': num_classes={len(own[k])} but the weights have {len(v)} classes'
-            hint = classes if k.startswith('classifier.') else ''
+            hint = ''
+            if k.startswith('classifier.'): hint = f': num_classes={len(own[k])} but the weights have {len(v)} classes'
             shapes = f'{k} has shape {tuple(v.shape)}, the network {tuple(own[k].shape)}'
             raise ValueError(f'path={str(path)!r}: {shapes}{hint}')
     model.load_state_dict(state)

@@ -96,7 +96,7 @@ def select(
     "The chosen channels of each image; gradients reach `x` and, through `mask`, the scores (eqs. 6 to 8)"
     if x.ndim<2 or idx.shape[:1]!=x.shape[:1] or idx.ndim!=2:
         raise ValueError(f'x has shape {tuple(x.shape)} and idx {tuple(idx.shape)}: must be (B, C, ...) and (B, k)')
-    if x.device.type=='cpu' and idx.numel() and not torch.compiler.is_compiling():  # elsewhere it would wait for it
+    if x.device.type=='cpu' and idx.numel() and not torch.compiler.is_compiling():  # else: wait for the device
         lo,hi = (v.item() for v in idx.aminmax())
         if lo < 0 or hi >= x.shape[1]:
             bad = lo if lo < 0 else hi
