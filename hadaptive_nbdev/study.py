@@ -158,6 +158,8 @@ STUDIES |= dict(
         'static, slots':             _blocks(**_ACH, scorer='static', order='slot'),
         'static, by channel, annealed': _blocks(**_ACH, scorer='static', order='channel', anneal=.5),
         'static, by channel, noise 0':  _blocks(**_ACH, scorer='static', order='channel', noise=0.),
+        'static, by channel, noise 0, no gradient': _blocks(**_ACH, scorer='static', order='channel', noise=0.,
+                                                            straight_through=False),
         'static, slots, annealed, BatchNorm': _blocks(**_ACH, scorer='static', order='slot', anneal=.5, norm='batch'),
         'by channel, noise 0, BatchNorm': _blocks(**_ACH, **_STILL, order='channel'),
         'slots, BatchNorm':          _blocks(**_ACH, norm='batch', order='slot'),
@@ -354,15 +356,17 @@ def row_of(
     row |= {k: getattr(run, k) for k in ('size','epochs','bs','lr','wd','warmup','seed','precision','compile')}
     row |= dict(params=costs.params, macs=costs.macs, **{k: round(found.get(k, np.nan), 5) for k in _METRICS})
     row |= dict(threads=torch.get_num_threads(), code=_CODE, **stamp(dls.device))
-    if run.arm['arch']=='blocks': row |= {k: round(v, 5) for k,v in examine(learn.model, dls.valid).items()}
-    return row
+    if run.arm['arch']!='blocks': return row
+    log = learn.selection_recorder.log
+    found = examine(learn.model, dls.valid) | dict(same_epochs=log.kept.mean() if len(log) else 1.)
+    return row | {k: round(v, 5) for k,v in found.items()}
 
 def epochs_of(
     learn, # from `train`
-)->pd.DataFrame: # a row per epoch: losses, accuracies, each module's temperature and entropy of selection
+)->pd.DataFrame: # a row per epoch: losses, accuracies, each module's temperature, entropy of selection and pairs kept
     "How a training went"
     log,table = learn.selection_recorder.log,learn.epochs
-    for col in ('tau','entropy') if len(log) else ():
+    for col in ('tau','entropy','kept') if len(log) else ():
         table = table.join(log.pivot(index='epoch', columns='module', values=col).add_prefix(f'{col} '))
     return table.round(5)
 
