@@ -19,7 +19,7 @@ import torch
 from . import kernel
 from .baselines import TABLE5,network
 from .models import MODELS
-from .records import Rows,error_line
+from .records import Rows,at_least,error_line
 from .roofline import LAYOUTS,bench_check,bench_modules,bench_networks,bench_roofline
 from .timing import Bench,add_times,graphed,rotate
 
@@ -323,13 +323,13 @@ MEASURED = dict(  # the modules whose text makes a row another one
 # %% ../nbs/16_latency.ipynb #8470293b
 def _checked(what, parts, device, minutes, eager):
     "The parts and the device, if all is as it must be"
-    if what not in PARTS: raise ValueError(f'what={what!r}: must be {", ".join(PARTS)}')
+    if what not in PARTS: raise ValueError(f'what={what!r}: must be one of {", ".join(PARTS)}')
     chosen = [p for p in parts.split(',') if p] or [p for p in PARTS[what] if not (eager and p=='compile')]
     there = 'cuda' if torch.cuda.is_available() else 'cpu'
     device = device or dict(kernel='cuda', latency='cpu').get(what, there)
     bad = [p for p in chosen if p not in PARTS[what]]
-    if bad: raise ValueError(f'parts={bad[0]!r}: must be of {", ".join(PARTS[what])}')
-    if not minutes >= 0: raise ValueError(f'minutes={minutes}: must be at least 0')
+    if bad: raise ValueError(f'parts={bad[0]!r}: must be one of {", ".join(PARTS[what])}')
+    at_least(0, minutes=minutes)
     if device not in ('cuda','cpu'): raise ValueError(f'device={device!r}: must be cuda or cpu')
     if device=='cuda': _check_gpu(what)
     return chosen,device
@@ -371,6 +371,7 @@ def benchmark(
 ):
     "One row per measurement; the kernel on a CPU is PyTorch's operations, and its timings say nothing"
     chosen,device = _checked(what, parts, device, minutes, eager)
+    for name in names: network(name)  # is there such a one?
     b = Bench(device, out, MEASURED[what], quick, minutes, not eager, tuple(names) or TABLE5)
     failed = run_parts(b, {p: PARTS[what][p] for p in chosen})
-    if failed: raise ValueError('; '.join(failed))
+    if failed: raise ValueError(f'{len(failed)} of {len(chosen)} parts failed: {", ".join(f.split(":")[0] for f in failed)}')

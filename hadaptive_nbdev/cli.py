@@ -10,7 +10,7 @@ import warnings
 
 from fastcore.script import call_parse
 
-from .records import RELEASE,installed,one_line_errors,several,version_option
+from .records import RELEASE,at_least,installed,one_line_errors,several,version_option
 from .settings import HadaptiveSettings,with_fields
 
 # %% ../nbs/24_cli.ipynb #078c0fef
@@ -47,6 +47,8 @@ def hadaptive_export(
 ):
     "Write a trained network as ONNX"
     with one_line_errors('hadaptive_export'):
+        at_least(0, size=size)
+        at_least(2, images=images)
         from hadaptive_nbdev.export import export_weights
         export_weights(weights, out, size, dtype, single, fix, calibrate, images)
 
@@ -62,6 +64,7 @@ def hadaptive_predict(
 ):
     "Name what is in images"
     with one_line_errors('hadaptive_predict'):
+        at_least(1, top=top)
         from hadaptive_nbdev.predict import print_predictions
         if print_predictions(model, images, top, device, csv): raise SystemExit(1)
 
@@ -75,6 +78,7 @@ def hadaptive_cost(
 ):
     "Parameters, MACs and FLOPs of networks, in millions, for one image in inference"
     with one_line_errors('hadaptive_cost'):
+        at_least(1, classes=classes, side=side)
         from hadaptive_nbdev.baselines import cost_table
         if not (names or installed('timm')): print('timm is not installed: its networks are left out')
         print(cost_table(names, classes, (3,side,side)).to_string(float_format='{:.3f}'.format))
@@ -94,13 +98,14 @@ def hadaptive_bench(
 ):
     "Time the CUDA kernel against the alternatives, networks on each runtime, or training, one row per measurement"
     with one_line_errors('hadaptive_bench'):
+        at_least(0, minutes=minutes)
         from hadaptive_nbdev.bench import benchmark
         benchmark(what, names, parts, device, out, minutes, quick, eager)
 
 # %% ../nbs/24_cli.ipynb #3c67c59e
 @call_parse
 def hadaptive_study(
-    study:str,            # table1 to table5, norms, order, dysoft, products, mix, choice, linear, …
+    study:str,            # table1 to table5, norms, products, choice, …; a name that is none of them lists all
     budget:str='cpu',     # smoke, cpu, bench, bench_long, gpu or paper
     source:str='',        # digits, cifar10, cifar100, imagenette or a folder of images; empty: the budget's
     seeds:int=0,          # seeds of each arm; 0: the budget's
@@ -113,5 +118,7 @@ def hadaptive_study(
 ):
     "Do the runs of a study that have no row yet, one row each"
     with one_line_errors('hadaptive_study'):
+        at_least(0, seeds=seeds, minutes=minutes)
+        at_least(1, jobs=jobs)
         from hadaptive_nbdev.study import do_study
         do_study(study, budget, source, seeds, jobs, minutes, compile, out, work)

@@ -8,6 +8,7 @@ __all__ = ['OPSET', 'DTYPES', 'IMPROVEMENTS', 'as_written', 'expand_onnx', 'comp
 
 # %% ../nbs/13_export.ipynb #6287e5a3
 import copy,json,os,warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +26,8 @@ from .ach import ACH,FUSED_NORMS,StaticScores
 from .blocks import GhostBottleneck
 from .hadamard import pair_index
 from .models import HadaptiveNet,load_model
-from .records import write_whole
+from .records import at_least,write_whole
+from .settings import check_source
 
 # %% ../nbs/13_export.ipynb #15c393b5
 class _AsWritten(ACH):
@@ -373,7 +375,6 @@ def _calibration(run, source, side, images):
     own = source in ('',run.get('source'))
     source = source or run.get('source')
     if not source: raise ValueError("calibrate='': the weights do not say what they were trained on")
-    if images<2: raise ValueError(f'images={images}: must be at least 2')
     like = {k: run[k] for k in ('valid_pct','limit','seed') if k in run} if own else {}
     bs = min(images, 64)
     torch.manual_seed(0)
@@ -381,6 +382,21 @@ def _calibration(run, source, side, images):
     return [b[0] for b,_ in zip(dls.train, range(-(-images//bs)))]
 
 # %% ../nbs/13_export.ipynb #662658cc
+def _check_options(path, size, dtype, fix, calibrate, images):
+    "What is asked for, before a file is read: the least overlap that is fixed, or None"
+    if path.suffix!='.onnx': raise ValueError(f'out={str(path)!r}: must end in .onnx')
+    at_least(0, size=size)
+    at_least(2, images=images)
+    if dtype not in DTYPES: raise ValueError(f'dtype={dtype!r}: must be one of {", ".join(DTYPES)}')
+    if calibrate: check_source(calibrate)
+    if not fix:
+        if calibrate: raise ValueError(f'calibrate={calibrate!r}: is for fix, which is empty')
+        return None
+    with suppress(ValueError):
+        if 0 <= (least := float(fix)) <= 1: return least
+    raise ValueError(f'fix={fix!r}: must be a number from 0 to 1')
+
+# %% ../nbs/13_export.ipynb #1fc04ac3
 def export_weights(
     weights,              # safetensors file of a training
     out='',               # file to write; '': beside the weights, ending in .onnx
@@ -392,11 +408,12 @@ def export_weights(
     images:int=512,       # how many of them, rounded up to batches of 64
 )->Path: # the file
     "Write a trained network as ONNX, and print what it is"
+    path = Path(out) if out else Path(weights).with_suffix('.onnx')
+    least = _check_options(path, size, dtype, fix, calibrate, images)
     model,meta = load_model(weights)
-    side,path = size or meta.get('size', 224),Path(out) if out else Path(weights).with_suffix('.onnx')
-    if path.suffix=='.safetensors': raise ValueError(f'out={str(path)!r}: must not be a file of weights')
+    side = size or meta.get('size', 224)
     if fix:
-        model,table = fix_selection(model, _calibration(meta.get('run', {}), calibrate, side, images), float(fix))
+        model,table = fix_selection(model, _calibration(meta.get('run', {}), calibrate, side, images), least)
         print(table.round(3).to_string(index=False))
     about = dict(mean=(.485,.456,.406), std=(.229,.224,.225))
     about |= {k: meta[k] for k in ('arch','options','classes','mean','std') if k in meta}

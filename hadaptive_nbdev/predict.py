@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image,UnidentifiedImageError
 
-from .records import error_line
+from .records import at_least,error_line
 
 # %% ../nbs/17_predict.ipynb #06eb9e33
 IMAGENET = dict(mean=(.485,.456,.406), std=(.229,.224,.225))
@@ -29,7 +29,7 @@ def load_image(
     except FileNotFoundError: raise FileNotFoundError(f'{str(path)!r}: no such file') from None
     except UnidentifiedImageError: raise ValueError(f'{str(path)!r}: not an image that Pillow can read') from None
     except (OSError,SyntaxError,Image.DecompressionBombError) as e:
-        raise ValueError(f'{str(path)!r}: cannot be read ({e})') from None
+        raise ValueError(f'{str(path)!r}: cannot be read ({getattr(e, "strerror", None) or e})') from None
     mean,std = (np.array(v, np.float32)[:,None,None] for v in (mean, std))
     return (np.array(im, np.float32).transpose(2, 0, 1)/255-mean)/std
 
@@ -110,7 +110,7 @@ class Predictor:
         top:int=5,    # classes per image, at least 1
     )->list: # for each image its likeliest classes: pairs of name and probability, the likeliest first
         "The likeliest classes of a few images, which are taken at once"
-        if top<1: raise ValueError(f'top={top}: must be at least 1')
+        at_least(1, top=top)
         p = self(np.stack([load_image(f, self.size, self.mean, self.std) for f in images]))
         order = np.argsort(-p, axis=1, kind='stable')[:,:top]
         return [[(self.classes[j], float(row[j])) for j in js] for row,js in zip(p, order)]
@@ -137,8 +137,8 @@ def print_predictions(
     as_csv:bool=False,   # comma-separated values: image, rank, class, probability? Else a line per image
 )->int: # images that could not be read
     "Name what is in images, one after the other"
+    at_least(1, top=top)
     predictor,table,failed,header = Predictor(model, device),csv.writer(sys.stdout, lineterminator='\n'),0,[COLUMNS]
-    if top<1: raise ValueError(f'top={top}: must be at least 1')
     for f in images:
         try: best = predictor.rank([f], top)[0]
         except (ValueError,OSError) as e:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RELEASE', 'version_option', 'MACHINE', 'write_whole', 'file_lock', 'Rows', 'installed', 'commit_name', 'cpu_name',
-           'stamp', 'several', 'error_line', 'one_line_errors']
+           'stamp', 'several', 'at_least', 'error_line', 'one_line_errors']
 
 # %% ../nbs/07_records.ipynb #9a13e628
 import contextlib,os,platform,re,subprocess,sys
@@ -141,6 +141,15 @@ def several(
     "Values without a name on the command line"
     if Param: return Param(text, str, opt=False, nargs=nargs, default=())
     return Annotated[str, text, dict(opt=False, nargs=nargs)]
+
+# %% ../nbs/07_records.ipynb #a82ccbdc
+def at_least(
+    least:float, # allowed
+    **values     # numbers
+):
+    "Refuse what is smaller, or not a number, by its name"
+    for name,v in values.items():
+        if not v >= least: raise ValueError(f'{name}={v!r}: must be at least {least}')
 
 # %% ../nbs/07_records.ipynb #14b33d46
 MACHINE = 'allocate memory','out of memory','DataLoader worker'  # in PyTorch's `RuntimeError`s they tell of the machine

@@ -29,7 +29,7 @@ from .implant import replace_blocks
 from .loader import in_memory
 from .models import MODELS,save_weights
 from .products import block_net,examine
-from .records import Rows,error_line,file_lock,stamp,write_whole
+from .records import Rows,at_least,error_line,file_lock,stamp,write_whole
 from .settings import TrainSettings
 from .train import sizes,train
 
@@ -309,7 +309,7 @@ def plan(
     "The runs of a study"
     if study not in STUDIES: raise ValueError(f'study={study!r}: must be one of {", ".join(STUDIES)}')
     if budget not in BUDGETS: raise ValueError(f'budget={budget!r}: must be one of {", ".join(BUDGETS)}')
-    if seeds < 0: raise ValueError(f"seeds={seeds}: must be at least 1, or 0 for the budget's")
+    at_least(0, seeds=seeds)
     b = BUDGETS[budget]
     same = dict(source=source or b['data'], valid=b.get('valid_pct', .1), limit=b['limit'] or 0, compile=compile)
     same |= {k: b[k] for k in ('size','epochs','bs','lr','warmup','precision') if k in b}
@@ -462,8 +462,8 @@ def do_study(
     work='hadaptive_runs/studies', # folder of checkpoints, weights and decoded images
 ):
     "Do the runs of a study that have no row yet, one row each"
-    if jobs < 1: raise ValueError(f'jobs={jobs}: must be at least 1')
-    if not minutes >= 0: raise ValueError(f'minutes={minutes}: must be at least 0')
+    at_least(1, jobs=jobs)
+    at_least(0, minutes=minutes)
     runs,rows,failed = plan(study, budget, source, seeds, compile),rows_of(out, budget),[]
     todo = [r for r in runs if not rows.done(run=run_key(r))]
     print(f'{study}, {budget}: {len(runs)} runs, {len(runs)-len(todo)} done before', flush=True)

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['RUN_FILES', 'warmup_cosine', 'adaptive_modules', 'TemperatureCallback', 'selection_entropy', 'kept_pairs',
            'SelectionRecorder', 'top5', 'hadaptive_learner', 'plot_curves', 'epoch_table', 'EpochTable',
-           'check_machine', 'final_results', 'train', 'beside', 'settle', 'take_place', 'read_run', 'check_place',
+           'check_machine', 'final_results', 'train', 'beside', 'not_a_runs', 'exchange', 'read_run', 'check_place',
            'load_images', 'sizes', 'report', 'write_run', 'describe', 'headline', 'run_settings', 'once', 'alone_in',
-           'forget_others', 'train_source']
+           'settle', 'forget_others', 'train_source']
 
 # %% ../nbs/09_training.ipynb #ca9ff66f
 import json,math,shutil,time
@@ -290,30 +290,32 @@ def beside(
 )->tuple[Path,Path]: # where its successor is trained; where it steps aside
     "Folders that belong to an exchange"
     out = Path(out)
-    return out.with_name(f'{out.name}.restart'),out.with_name(f'.{out.name}.replaced')
+    return out.with_name(f'.{out.name}.restart'),out.with_name(f'.{out.name}.replaced')
 
-def settle(
-    out, # folder of a run
+def not_a_runs(
+    folder, # of a run
+)->list: # of files and folders
+    "What a folder holds beside a run"
+    return [f for f in Path(folder).iterdir() if f.name not in RUN_FILES and f.suffix!='.part']
+
+def exchange(
+    out, # folder of a run, or nothing yet, that gives way to the finished one beside, if there is one
 ):
-    "End an exchange that has begun"
+    "Exchange a run for its successor, or end an exchange that was broken off"
     out,(new,old) = Path(out),beside(out)
-    if not old.exists(): return
-    if not (out/'run.json').exists():
-        if out.exists() and any(out.iterdir()): raise ValueError(f'out={str(out)!r}: stands where {str(old)!r} was; move one away')
-        (new if (new/'run.json').exists() else old).replace(out)
-    if not old.exists(): return
-    for f in old.iterdir():
-        if f.name not in RUN_FILES and f.suffix!='.part' and not (out/f.name).exists(): f.rename(out/f.name)
-    shutil.rmtree(old)
-
-def take_place(
-    out, # folder of a run, or nothing yet, that gives way to the finished one beside
-):
-    "Exchange a run for its successor"
-    new,old = beside(out)
-    if Path(out).exists(): Path(out).rename(old)
-    new.rename(out)
-    settle(out)
+    if old.exists():
+        if not (out/'run.json').exists():
+            if out.exists() and any(out.iterdir()):
+                raise ValueError(f'out={str(out)!r}: stands where {str(old)!r} was; move one away')
+            (new if (new/'run.json').exists() else old).replace(out)
+    if old.exists():
+        for f in not_a_runs(old):
+            if not (out/f.name).exists(): f.rename(out/f.name)
+        shutil.rmtree(old)
+    if (new/'run.json').exists():
+        if out.exists(): out.rename(old)
+        new.rename(out)
+        exchange(out)
 
 # %% ../nbs/09_training.ipynb #bd27c810
 def read_run(
@@ -448,6 +450,16 @@ def alone_in(
         with suppress(OSError):
             if made: folder.rmdir()
 
+def settle(
+    out, # folder of a run
+):
+    "Before a training begins: end an exchange that was broken off, if no other process is at it"
+    new,old = beside(out)
+    if new.is_dir() and (other := not_a_runs(new)):
+        raise ValueError(f'out={str(out)!r}: {str(new)!r} holds {other[0].name!r}, which no training wrote; move it away')
+    if old.exists() or (new/'run.json').exists():
+        with alone_in(new),alone_in(out): exchange(out)
+
 # %% ../nbs/09_training.ipynb #1f6e62a4
 def forget_others(
     checkpoint, # of a restart that was broken off
@@ -475,19 +487,20 @@ def train_source(
     home = out.resolve()
     once(settle, home)
     folder = beside(home)[0] if restart else home
-    with alone_in(folder): _train_source(settings, out, home, folder, restart)
-
-def _train_source(settings, out, home, folder, restart):
-    run = read_run(folder)
-    if restart: once(forget_others, folder/'checkpoint.pt', settings)
-    differ = differences(settings.record, run)
-    if not differ: once(print, 'This run was done already')
-    else:
-        set_seed(settings.seed, reproducible=True)
-        dls = load_images(settings)
-        if run and not restart: raise ValueError(f'out={str(out)!r}: holds a finished run with other settings: '
-            f'{"; ".join(differ)}; choose another folder, or --restart to replace it')
-        if run: once(take_place, home)  # a restart that was broken off at its very end
-        run = run_settings(settings, dls, folder)
-    if restart: once(take_place, home)
+    with alone_in(folder): run = _train_alone(settings, out, folder, restart)
     once(report, run, out)
+
+def _train_alone(settings, out, folder, restart):
+    if restart: once(forget_others, folder/'checkpoint.pt', settings)
+    run = read_run(folder)
+    if not (differ := differences(settings.record, run)):
+        once(print, 'This run was done already')
+        return run
+    set_seed(settings.seed, reproducible=True)
+    dls = load_images(settings)
+    if run: raise ValueError(f'out={str(out)!r}: holds a finished run with other settings: {"; ".join(differ)}; '
+                             'choose another folder, or --restart to replace it')
+    if restart: once(print, f'{out} stays as it is until this training is done; until then it is in {folder}')
+    run = run_settings(settings, dls, folder)
+    if restart: once(exchange, out.resolve())
+    return run
