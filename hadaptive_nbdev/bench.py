@@ -340,7 +340,7 @@ def _check_gpu(what):
     if not torch.cuda.is_available(): wrong("PyTorch sees no GPU; 'cpu' tries the command without one")
     if what!='kernel': return
     if not kernel.HAS_CUPY: wrong('CuPy is not installed, see the README')
-    if kernel._runner(0) is None: wrong('the kernel cannot be compiled here, see the warning above')
+    if kernel.gpu_runner(0) is None: wrong('the kernel cannot be compiled here, see the warning above')
 
 # %% ../nbs/16_latency.ipynb #f361d816
 def run_parts(

@@ -24,15 +24,15 @@ except ImportError as e: onnx,_missing = None,e  # `to_onnx` says so
 
 from .ach import ACH,FUSED_NORMS,StaticScores
 from .blocks import GhostBottleneck
-from .hadamard import pair_index
+from .hadamard import n_pairs,neighbour_products,pair_index
 from .models import HadaptiveNet,load_model
 from .records import at_least,write_whole
-from .settings import check_source
+from .settings import IMAGENET,check_source
 
 # %% ../nbs/13_export.ipynb #15c393b5
 class _AsWritten(ACH):
     "The module as the paper writes it"
-    def _expand_in_steps(self, factors, feats, idx, mask):
+    def expand_in_steps(self, factors, feats, idx, mask):
         zeros = torch.zeros(*idx.shape, self.in_chs, dtype=feats.dtype, device=feats.device)
         onehot = zeros.scatter(2, idx[:,:,None], 1.)
         z = (onehot@factors.flatten(2)).unflatten(2, factors.shape[2:])
@@ -45,7 +45,7 @@ def as_written(
     "The same network, its modules as the paper writes them: a matrix selects, a table of pairs is looked up"
     model = copy.deepcopy(model).eval()
     for m in model.modules():
-        if isinstance(m, ACH): m.__class__,m.fused = _AsWritten,False
+        if isinstance(m, ACH) and m.pairs=='chosen': m.__class__,m.fused = _AsWritten,False
     return model
 
 # %% ../nbs/13_export.ipynb #04475e7d
@@ -199,6 +199,7 @@ class FixedACH(nn.Module):
         ach:ACH, # without an evaluation network, or with `StaticScores`
     ):
         super().__init__()
+        self.neighbours,self.act = n_pairs(ach.num_selected) if ach.pairs=='neighbours' else 0,ach.act
         if ach.scorer is None: idx = torch.arange(ach.num_selected)[None]
         else: idx = ach.eval().choose_by(ach.scorer.weight[None])[0]
         self.conv,self.bn = ach.conv,ach.bn
@@ -216,10 +217,11 @@ class FixedACH(nn.Module):
         raw = x if self.conv is None else self.conv(x)
         feats = raw if self.bn is None else self.bn(raw)
         wide = raw.to(torch.promote_types(raw.dtype, torch.float32)) if self.scale is not None else raw
-        y = wide.index_select(1, self.left)*wide.index_select(1, self.right)
+        if self.neighbours: y = neighbour_products(wide, self.neighbours)
+        else: y = wide.index_select(1, self.left)*wide.index_select(1, self.right)
         if self.scale is not None: y = y*self.scale + self.shift
         if self.norm is not None: y = self.norm(y)
-        return torch.cat([feats, y.to(feats.dtype)], 1)
+        return self.act(torch.cat([feats, y.to(feats.dtype)], 1))
 
 # %% ../nbs/13_export.ipynb #ee2d677e
 IMPROVEMENTS = 'operator','fixed','ghost','stem','head'
@@ -415,8 +417,7 @@ def export_weights(
     if fix:
         model,table = fix_selection(model, _calibration(meta.get('run', {}), calibrate, side, images), least)
         print(table.round(3).to_string(index=False))
-    about = dict(mean=(.485,.456,.406), std=(.229,.224,.225))
-    about |= {k: meta[k] for k in ('arch','options','classes','mean','std') if k in meta}
+    about = IMAGENET | {k: meta[k] for k in ('arch','options','classes','mean','std') if k in meta}
     to_onnx(model, path, (model.in_chans,side,side), not single, dtype, **about)
     what = f'{meta["arch"]}, {len(meta["classes"])} classes, {side}x{side}, {dtype}, opset {OPSET}'
     print(f'{path}: {os.path.getsize(path)/1e6:.2f} MB, {what}')

@@ -7,7 +7,7 @@ __all__ = ['PRELUDE', 'TYPES', 'LAYOUT', 'PAIRS', 'NAIVE', 'FORWARD', 'BACKWARD'
            'BITS', 'KERNELS', 'FORWARD_TILE', 'BLOCKS_MAX', 'OFFSET_MAX', 'TOLERANCE', 'HAS_CUPY', 'bytes_moved',
            'kernel_code', 'Device', 'Plan', 'plan_forward', 'plan_backward', 'compile_host', 'host_runner',
            'run_forward', 'run_backward', 'kernel_case', 'kernel_errors', 'assert_right', 'kernel_resources',
-           'run_cuda', 'kernel_runs', 'expand']
+           'cuda_device', 'run_cuda', 'gpu_runner', 'kernel_runs', 'expand']
 
 # %% ../nbs/10_kernel.ipynb #2a756dd7
 import contextlib,ctypes,functools,importlib.util,re,subprocess,tempfile,warnings
@@ -708,7 +708,10 @@ def kernel_resources(
 
 # %% ../nbs/10_kernel.ipynb #892efb13
 @functools.cache
-def _cuda_device(index):
+def cuda_device(
+    index:int, # of the GPU
+)->Device: # its multiprocessors and shared memory
+    "What launch plans need to know of a GPU"
     p = torch.cuda.get_device_properties(index)
     memory = [getattr(p, f'shared_memory_per_{what}', 48*1024) for what in ('block_optin','multiprocessor')]
     return Device(p.multi_processor_count, *memory)
@@ -718,7 +721,7 @@ def _cuda_kernel(name, index):
     import cupy
     with cupy.cuda.Device(index):
         kernel = cupy.RawKernel(kernel_code(name), name, ('-std=c++17',))
-        kernel.max_dynamic_shared_size_bytes = _cuda_device(index).shared - kernel.shared_size_bytes
+        kernel.max_dynamic_shared_size_bytes = cuda_device(index).shared - kernel.shared_size_bytes
     return kernel
 
 def run_cuda(
@@ -733,7 +736,9 @@ def run_cuda(
         kernel((plan.blocks,), (plan.threads,), tuple(map(_ptr, args)), shared_mem=plan.shared)
 
 @functools.cache
-def _runner(index):
+def gpu_runner(
+    index:int, # of the GPU
+): # runs a plan
     "`run_cuda` for one GPU, or None where it does not work"
     if not HAS_CUPY: return None
     try: _cuda_kernel('naive_float32', index)
@@ -817,8 +822,8 @@ _expand_backward.register_fake(_expand_backward_fake)
 def _on_cuda(kernel, otherwise):
     def f(*args):
         x = args[0]
-        run = _runner(x.device.index) if str(x.dtype)[6:] in BITS else None
-        out = None if run is None else kernel(run, *args, device=_cuda_device(x.device.index))
+        run = gpu_runner(x.device.index) if str(x.dtype)[6:] in BITS else None
+        out = None if run is None else kernel(run, *args, device=cuda_device(x.device.index))
         return otherwise(*args) if out is None else out
     return f
 

@@ -24,6 +24,7 @@ except ImportError: _Hub = object  # likewise
 from .ach import ACH,xavier_init
 from .blocks import GhostBottleneck,HadamardBottleneck,conv_norm_act
 from .records import write_whole
+from .settings import IMAGENET
 
 # %% ../nbs/06_models.ipynb #5f17e06c
 def _C(c, k, s): return 'C',(c,k,s)
@@ -256,8 +257,7 @@ def _cfg(side):
     "timm's description of a network whose last map of 224 pixels has `side` pixels"
     least = 64 if side==3 else 32
     return dict(num_classes=1000, input_size=(3,224,224), min_input_size=(3,least,least), pool_size=(side,side),
-        crop_pct=1., crop_mode='squash', interpolation='bilinear', mean=(.485,.456,.406), std=(.229,.224,.225),
-        first_conv='stem.0', classifier='classifier')
+        crop_pct=1., crop_mode='squash', interpolation='bilinear', **IMAGENET, first_conv='stem.0', classifier='classifier')
 
 if register_model:
     default_cfgs = generate_default_cfgs({n: _cfg(side) for n,side in zip(ARCHS, (7,7,3))})

@@ -15,7 +15,8 @@ from fastai.torch_core import rank_distrib,set_seed
 from fastcore.basics import patch
 from fastcore.foundation import L
 
-from .records import write_whole
+from .records import forget_parts,write_whole
+from .settings import differences
 
 # %% ../nbs/19_resume.ipynb #c5a4e1ad
 def epoch_seed(
@@ -49,8 +50,7 @@ def _read(path):
 
 def _check_same(path, then, now):
     "Raise if the settings of two runs differ"
-    differ = [f'{k}={now.get(k)!r} now and {then.get(k)!r} then' for k in {**then,**now} if now.get(k)!=then.get(k)]
-    if differ: raise ValueError(f'path={str(path)!r}: belongs to a run with other settings: {"; ".join(differ)}; '
+    if differ := differences(dict.fromkeys(then) | now, then): raise ValueError(f'path={str(path)!r}: belongs to a run with other settings: {"; ".join(differ)}; '
                                 'delete it to train from the beginning')
 
 # %% ../nbs/19_resume.ipynb #a6dde872
@@ -94,7 +94,7 @@ def content(self:Checkpoint)->dict:
 def load(self:Checkpoint)->int: # the epoch to go on with, 0 if there is nothing to go on from
     "Fill the learner's network and optimiser"
     if not rank_distrib():
-        for half in self.path.parent.glob(self.path.name+'.*.part'): half.unlink()  # of a killed process
+        forget_parts(self.path)
     if not self.path.exists(): return 0
     state,learn = _read(self.path),self.learn
     _check_same(self.path, state['settings'], self.settings)

@@ -69,7 +69,7 @@ class Expansion:
 @patch
 def eager(self:Expansion, x, mask):
     "PyTorch's operations, as the module uses them"
-    return self.ach._expand_in_steps(x, x, self.idx, mask)
+    return self.ach.expand_in_steps(x, x, self.idx, mask)
 
 @patch
 def gather(self:Expansion, x, mask):
@@ -80,7 +80,7 @@ def gather(self:Expansion, x, mask):
 @patch
 def ours(self:Expansion, x, mask):
     "The operator of chapter 10: the kernel, on a GPU"
-    return self.ach._expand(x, self.idx, mask)
+    return self.ach.expand_fused(x, self.idx, mask)
 
 # %% ../nbs/15_roofline.ipynb #7f9eb13e
 @patch
@@ -158,7 +158,7 @@ def bench_check(
 ):
     "Random problems against float64, on the device"
     if b.device=='cpu': return
-    run,plan_for = functools.partial(kernel.run_cuda, index=0),kernel._cuda_device(0)
+    run,plan_for = functools.partial(kernel.run_cuda, index=0),kernel.cuda_device(0)
     rows = b.rows('kernel_check', ['dtype','layout'])
     cases = [kernel.kernel_case(s) for s in range(20 if b.quick else 600)]
     for dtype in kernel.BITS:

@@ -22,13 +22,14 @@ from fastai.torch_core import set_seed
 from scipy import stats
 
 import hadaptive_nbdev
+from .ach import STEADY
 from .baselines import TABLE5,network
 from .complexity import cost
 from .data import get_dls
 from .implant import replace_blocks
 from .loader import in_memory
 from .models import MODELS,save_weights
-from .products import block_net,examine
+from .products import block_net,examine,inverted
 from .records import Rows,at_least,error_line,file_lock,stamp,write_whole
 from .settings import TrainSettings
 from .train import sizes,train
@@ -230,6 +231,12 @@ STUDIES |= dict(
         **{a: STUDIES['mix'][a] for a in (
             '64 channels, 120 pairs, spread','64 channels, 120 copies',
             '118 channels, 28 pairs','118 channels, 28 copies')}},
+    duel={a: STUDIES[s][a] for s,a in (('products','inverted, same cost'),('mix','64 channels, 120 pairs, spread'))}, # ten seeds
+    confirm={  # another network and other images than those that the forms were chosen with
+        'as published':        _arm(None, 'hadaptive_net_s'),
+        'steady':              _arm(None, 'hadaptive_net_s', **STEADY),
+        'no products':         _arm(None, 'hadaptive_net_s', inverted='features'),
+        'inverted, same cost': _arm(None, 'hadaptive_net_s', inverted='macs')},
     alone={a: STUDIES['linear'][a] for a in (
         'inverted, squares behind the filter','squares behind, 94 and 94','products behind, 94 and 94',
         'products across, 94 and 94','products across, each with itself')})
@@ -241,7 +248,11 @@ def build(
 )->torch.nn.Module:
     "The network of an arm"
     if arm['arch']=='blocks': return block_net(num_classes, **arm['options'])
-    if arm['arch'] in MODELS: return MODELS[arm['arch']](num_classes=num_classes, **arm['options'])
+    if arm['arch'] in MODELS:
+        options = dict(arm['options'])
+        same = options.pop('inverted', None)
+        net = MODELS[arm['arch']](num_classes=num_classes, **options)
+        return inverted(net, same) if same else net
     net = network(arm['arch'], num_classes)
     where = int(arm['blocks']) if arm['blocks'].isdigit() else arm['blocks'].split(',')
     if arm['options'].get('skip'):
@@ -257,6 +268,8 @@ BUDGETS = dict(  # data: the set of which this project keeps rows
                valid_pct=1/3, warmup=.05, rows='products'),
     bench_long=dict(data='cifar10-jpeg', size=32, limit=15000, epochs=32, bs=64, lr=4e-3, seeds=5, precision='float32',
                valid_pct=1/3, warmup=.05, rows='products'),
+    confirm=dict(data='tiny-imagenet-100', size=64, limit=15000, epochs=8, bs=64, lr=2e-3, seeds=3, precision='float32',
+               valid_pct=.2, warmup=.05, rows='products'),
     gpu=  dict(data='tiny-imagenet-100', size=128, limit=None, epochs=40, bs=256, lr=3e-3, seeds=3,
                precision='bfloat16'),
     paper=dict(data='cifar100', size=224, limit=None, epochs=200, bs=64, lr=1e-3, seeds=3, precision='float32'))
@@ -356,7 +369,7 @@ def row_of(
     row |= {k: getattr(run, k) for k in ('size','epochs','bs','lr','wd','warmup','seed','precision','compile')}
     row |= dict(params=costs.params, macs=costs.macs, **{k: round(found.get(k, np.nan), 5) for k in _METRICS})
     row |= dict(threads=torch.get_num_threads(), code=_CODE, **stamp(dls.device))
-    if run.arm['arch']!='blocks': return row
+    if run.arm['arch'] not in ('blocks',*MODELS): return row
     log = learn.selection_recorder.log
     found = examine(learn.model, dls.valid) | dict(same_epochs=log.kept.mean() if len(log) else 1.)
     return row | {k: round(v, 5) for k,v in found.items()}
