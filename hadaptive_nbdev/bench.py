@@ -17,8 +17,10 @@ import pandas as pd
 import torch
 
 from . import kernel
+from .ach import STEADY
 from .baselines import TABLE5,network
 from .models import MODELS
+from .products import inverted
 from .records import Rows,at_least,error_line
 from .roofline import LAYOUTS,bench_check,bench_modules,bench_networks,bench_roofline
 from .timing import Bench,add_times,graphed,rotate
@@ -80,28 +82,29 @@ def operator_times(
     return median.groupby('op').agg(us='sum', operators='count').sort_values('us', ascending=False)
 
 # %% ../nbs/16_latency.ipynb #6d82409c
-def _forms(name): return ('','plain','fixed') if name in MODELS else ('',)
+def _forms(name): return ('','plain','fixed','steady','inverted') if name in MODELS else ('',)
 def _label(name, form): return f'{name} {form}'.strip()
 
-def _network(name):
+def _network(name, form=''):
     torch.manual_seed(0)
-    return network(name, num_classes=100).eval()
+    net = network(name, num_classes=100, **(STEADY if form=='steady' else {}))
+    return (inverted(net) if form=='inverted' else net).eval()
 
 # %% ../nbs/16_latency.ipynb #36673af4
 def onnx_file(
     b,             # `Bench`, in whose folder it is kept
     name:str,      # of the network
     improve,       # names of `IMPROVEMENTS`
-    fixed:bool=False,     # with its choices fixed?
+    form:str='',          # of ours: 'fixed' in its choices, 'steady' without any, 'inverted' bottlenecks of the same MACs
     dtype:str='float32',
     written:bool=False,   # the module as the paper writes it?
 )->Path:
     "The ONNX file of a network, written once"
     from hadaptive_nbdev.export import as_written,fix_selection,to_onnx
-    path = Path(b.folder.name)/f'{name}-{"-".join(improve)}-{fixed}-{dtype}-{written}.onnx'
+    path = Path(b.folder.name)/f'{name}-{"-".join(improve)}-{form}-{dtype}-{written}.onnx'
     if not path.exists():
-        net = _network(name)
-        if fixed: net,_ = fix_selection(net, torch.randn(2, 3, b.size, b.size), 0)
+        net = _network(name, form)
+        if form=='fixed': net,_ = fix_selection(net, torch.randn(2, 3, b.size, b.size), 0)
         to_onnx(as_written(net) if written else net, path, (3,b.size,b.size), improve=improve, dtype=dtype)
     return path
 
@@ -137,7 +140,7 @@ def bench_onnx(
         if _done(b, case): continue
         x = torch.randn(batch, 3, b.size, b.size)
         def run(name, form):
-            path = onnx_file(b, name, () if form=='plain' else IMPROVEMENTS, form=='fixed', dtype)
+            path = onnx_file(b, name, () if form=='plain' else IMPROVEMENTS, form, dtype)
             return onnx_runner(path, x, b.device, threads)[0]
         fns = {_label(n, f): run(n, f) for n in b.names for f in _forms(n)}
         _time_all(b, case, fns, seconds=None if (batch,threads)==(1,1) else 60)
@@ -209,7 +212,7 @@ def _step_files(b):
     ours = [n for n in b.names if n in MODELS]
     files |= {_label(n, 'written'): onnx_file(b, n, (), written=True) for n in ours}
     files |= {_label(n, l): onnx_file(b, n, i) for n in ours for l,i in steps().items()}
-    return files | {_label(n, 'fixed'): onnx_file(b, n, IMPROVEMENTS, True) for n in ours}
+    return files | {_label(n, f): onnx_file(b, n, IMPROVEMENTS, f) for n in ours for f in _forms(n)[2:]}
 
 # %% ../nbs/16_latency.ipynb #a1cfcb90
 def _bench_profile(b, files, x):
@@ -317,7 +320,7 @@ PARTS = dict(
     training=dict(pipeline=bench_pipeline, side=bench_side))
 
 MEASURED = dict(  # the modules whose text makes a row another one
-    kernel=('kernel',), latency=('ach','blocks','models','baselines','export'),
+    kernel=('kernel',), latency=('ach','blocks','models','baselines','export','products'),
     training=('ach','baselines','blocks','hadamard','kernel','loader','models','norm','sampling','train'))
 
 # %% ../nbs/16_latency.ipynb #8470293b
