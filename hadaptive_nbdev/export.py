@@ -24,7 +24,7 @@ except ImportError as e: onnx,_missing = None,e  # `to_onnx` says so
 
 from .ach import ACH,FUSED_NORMS,StaticScores
 from .blocks import GhostBottleneck
-from .hadamard import n_pairs,neighbour_products,pair_index
+from .hadamard import n_pairs,neighbour_index,pair_index
 from .models import HadaptiveNet,load_model
 from .records import at_least,write_whole
 from .settings import IMAGENET,check_source
@@ -199,14 +199,16 @@ class FixedACH(nn.Module):
         ach:ACH, # without an evaluation network, or with `StaticScores`
     ):
         super().__init__()
-        self.neighbours,self.act = n_pairs(ach.num_selected) if ach.pairs=='neighbours' else 0,ach.act
+        self.act = ach.act
         if ach.scorer is None: idx = torch.arange(ach.num_selected)[None]
         else: idx = ach.eval().choose_by(ach.scorer.weight[None])[0]
         self.conv,self.bn = ach.conv,ach.bn
         if ach.conv is not None and ach.norm_name!='unnormalized':
             self.conv,self.bn = fuse_conv_bn_eval(ach.conv, ach.bn),None
         self.norm = ach.norm if ach.norm_name in ('batch','dysoft') else None
-        for name,t in zip(('left','right'), idx[0][pair_index(ach.num_selected)]): self.register_buffer(name, t)
+        n = ach.num_selected
+        pairs = idx[0][pair_index(n)] if ach.pairs=='chosen' else neighbour_index(ach.in_chs, n_pairs(n))
+        for name,t in zip(('left','right'), pairs): self.register_buffer(name, t)
         constants = _affine(ach, idx) if self.norm is None and ach.norm is not None else (None,None)
         for name,t in zip(('scale','shift'), constants): self.register_buffer(name, t)
 
@@ -217,8 +219,7 @@ class FixedACH(nn.Module):
         raw = x if self.conv is None else self.conv(x)
         feats = raw if self.bn is None else self.bn(raw)
         wide = raw.to(torch.promote_types(raw.dtype, torch.float32)) if self.scale is not None else raw
-        if self.neighbours: y = neighbour_products(wide, self.neighbours)
-        else: y = wide.index_select(1, self.left)*wide.index_select(1, self.right)
+        y = wide.index_select(1, self.left)*wide.index_select(1, self.right)
         if self.scale is not None: y = y*self.scale + self.shift
         if self.norm is not None: y = self.norm(y)
         return self.act(torch.cat([feats, y.to(feats.dtype)], 1))

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from .ach import ACH,xavier_init
 from .blocks import HadamardBottleneck,conv_norm_act
-from .hadamard import n_pairs,pair_index
+from .hadamard import n_pairs,neighbour_index,pair_index
 
 # %% ../nbs/23_products.ipynb #f2fc802b
 def same_pair(
@@ -58,11 +58,7 @@ def fixed_pairs(
     how:str='first', # one of `PAIRS`: all of the first channels, pairs that use all channels alike, each with itself
 )->Tensor: # (2, n), int64
     "Pairs of channels that no image changes"
-    if how=='spread':  # each channel with its neighbour, then with the next but one, ...
-        if not 0 <= n <= n_pairs(chs):
-            raise ValueError(f'n={n}: must be from 0 to {n_pairs(chs)}, the pairs of {chs} channels')
-        i,d = torch.arange(n)%chs,torch.arange(n)//chs+1
-        return torch.stack([i, (i+d)%chs])
+    if how=='spread': return neighbour_index(chs, n)
     if how=='same' and 0 <= n <= chs: return torch.arange(n).expand(2, -1)
     k = next((k for k in range(chs+1) if n_pairs(k)==n), None) if n else 0
     if how!='first' or k is None:
