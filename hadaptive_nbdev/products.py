@@ -202,7 +202,7 @@ class PooledPairs(nn.Module):
 
 # %% ../nbs/23_products.ipynb #e92ec401
 BLOCKS = dict(pairs=PairExpansion, ach=ACH, wide=Wide, star=Star)
-ACTS = dict(hardswish=nn.Hardswish, relu=nn.ReLU, square=Square, none=None)
+ACTS = dict(hardswish=nn.Hardswish, relu=nn.ReLU, relu6=nn.ReLU6, square=Square, none=None)
 
 def block_net(
     num_classes:int=10,   # outputs

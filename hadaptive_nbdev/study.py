@@ -231,6 +231,10 @@ STUDIES |= dict(
         **{a: STUDIES['mix'][a] for a in (
             '64 channels, 120 pairs, spread','64 channels, 120 copies',
             '118 channels, 28 pairs','118 channels, 28 copies')}},
+    bounded={  # a bound before the filter: products of products cannot run away
+        'inverted, ReLU6':             _blocks(**_IB, expand_act='relu6'),
+        '120 pairs, spread, ReLU':     _mix(64, 120, pairs='spread', expand_act='relu'),
+        '120 pairs, spread, ReLU6':    _mix(64, 120, pairs='spread', expand_act='relu6')},
     duel={a: STUDIES[s][a] for s,a in (('products','inverted, same cost'),('mix','64 channels, 120 pairs, spread'))}, # ten seeds
     confirm={  # another network and other images than those that the forms were chosen with
         'as published':        _arm(None, 'hadaptive_net_s'),
