@@ -95,7 +95,7 @@ def onnx_file(
     b,             # `Bench`, in whose folder it is kept
     name:str,      # of the network
     improve,       # names of `IMPROVEMENTS`
-    form:str='',          # of ours: 'fixed' in its choices, 'steady' without any, 'inverted' bottlenecks of the same MACs
+    form:str='',          # of ours: 'fixed' choices, 'steady' without any, 'inverted' bottlenecks of the same MACs
     dtype:str='float32',
     written:bool=False,   # the module as the paper writes it?
 )->Path:
@@ -377,4 +377,5 @@ def benchmark(
     for name in names: network(name)  # is there such a one?
     b = Bench(device, out, MEASURED[what], quick, minutes, not eager, tuple(names) or TABLE5)
     failed = run_parts(b, {p: PARTS[what][p] for p in chosen})
-    if failed: raise ValueError(f'{len(failed)} of {len(chosen)} parts failed: {", ".join(f.split(":")[0] for f in failed)}')
+    names = ', '.join(f.split(':')[0] for f in failed)
+    if failed: raise ValueError(f'{len(failed)} of {len(chosen)} parts failed: {names}')

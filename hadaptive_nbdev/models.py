@@ -257,7 +257,8 @@ def _cfg(side):
     "timm's description of a network whose last map of 224 pixels has `side` pixels"
     least = 64 if side==3 else 32
     return dict(num_classes=1000, input_size=(3,224,224), min_input_size=(3,least,least), pool_size=(side,side),
-        crop_pct=1., crop_mode='squash', interpolation='bilinear', **IMAGENET, first_conv='stem.0', classifier='classifier')
+        crop_pct=1., crop_mode='squash', interpolation='bilinear', first_conv='stem.0', classifier='classifier',
+        **IMAGENET)
 
 if register_model:
     default_cfgs = generate_default_cfgs({n: _cfg(side) for n,side in zip(ARCHS, (7,7,3))})

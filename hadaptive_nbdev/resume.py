@@ -50,8 +50,9 @@ def _read(path):
 
 def _check_same(path, then, now):
     "Raise if the settings of two runs differ"
-    if differ := differences(dict.fromkeys(then) | now, then): raise ValueError(f'path={str(path)!r}: belongs to a run with other settings: {"; ".join(differ)}; '
-                                'delete it to train from the beginning')
+    if differ := '; '.join(differences(dict.fromkeys(then) | now, then)):
+        raise ValueError(f'path={str(path)!r}: belongs to a run with other settings: {differ}; '
+                         'delete it to train from the beginning')
 
 # %% ../nbs/19_resume.ipynb #a6dde872
 class Checkpoint(Callback):

@@ -28,7 +28,8 @@ def between(
 
 ALLOWED = dict(
     arch=tuple(SMALLEST_SIDES), cov=('free','correlation'), scorer=('mlp','eca','static','none'),
-    norm=('running','affine','unit','unnormalized','batch','dysoft','none'), order=('score','channel','slot'), pairs=('chosen','neighbours'),
+    norm=('running','affine','unit','unnormalized','batch','dysoft','none'), order=('score','channel','slot'),
+    pairs=('chosen','neighbours'), act=('none','hardswish','relu6'),
     precision=('float32','bfloat16'), broken=('error','skip'),
     epochs=between(1, 99999), bs=between(2, 99999), lr=between(1e-12, 1000), wd=between(0, 1000),
     warmup=(lambda v: 0 <= v < 1, 'from 0 to below 1'), valid=between(.001, .999),
@@ -141,7 +142,7 @@ class HadaptiveSettings(TrainSettings):
     order:str='score'    # order of the chosen channels: score or channel; slot: one from each group (hadaptive_net_s)
     fixed:bool=False     # take the first channels instead of choosing
     pairs:str='chosen'   # chosen: all pairs of the chosen channels; neighbours: as many pairs among all channels
-    activated:bool=False # an activation on features and products before the depthwise filter
+    act:str='none'       # activation of features and products before the depthwise filter: none, hardswish or relu6
 
     def __post_init__(self):
         super().__post_init__()
@@ -161,7 +162,7 @@ class HadaptiveSettings(TrainSettings):
         "Keyword arguments of the networks in `MODELS`"
         none = lambda name: None if name=='none' else name
         return dict(norm=none(self.norm), cov=self.cov, scorer=none(self.scorer), order=self.order,
-                    learnable=not self.fixed, pairs=self.pairs, activated=self.activated)
+                    learnable=not self.fixed, pairs=self.pairs, act=none(self.act))
 
     @property
     def record(self)->dict: # numbers, strings, booleans, None

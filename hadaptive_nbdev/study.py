@@ -235,10 +235,16 @@ STUDIES |= dict(
         'inverted, ReLU6':             _blocks(**_IB, expand_act='relu6'),
         '120 pairs, spread, ReLU':     _mix(64, 120, pairs='spread', expand_act='relu'),
         '120 pairs, spread, ReLU6':    _mix(64, 120, pairs='spread', expand_act='relu6')},
-    duel={a: STUDIES[s][a] for s,a in (('products','inverted, same cost'),('mix','64 channels, 120 pairs, spread'))}, # ten seeds
+    duel={  # with ten seeds
+        'inverted, same cost':            STUDIES['products']['inverted, same cost'],
+        '64 channels, 120 pairs, spread': STUDIES['mix']['64 channels, 120 pairs, spread']},
+    held_out={  # with the budget bench_tiny: other images than those that the forms were chosen with
+        **{a: STUDIES['products'][a] for a in ('inverted, same cost','no products, activated','ACH, as published','ACH, fixed selection')},
+        **{a: STUDIES['mix'][a] for a in ('64 channels, 120 pairs, spread','64 channels, 120 copies')}},
     confirm={  # another network and other images than those that the forms were chosen with
         'as published':        _arm(None, 'hadaptive_net_s'),
-        'steady':              _arm(None, 'hadaptive_net_s', **STEADY),
+        'steady':              _arm(None, 'hadaptive_net_s', **STEADY | dict(act='hardswish')),
+        'steady, ReLU6':       _arm(None, 'hadaptive_net_s', **STEADY | dict(act='relu6')),
         'no products':         _arm(None, 'hadaptive_net_s', inverted='features'),
         'inverted, same cost': _arm(None, 'hadaptive_net_s', inverted='macs')},
     alone={a: STUDIES['linear'][a] for a in (
@@ -272,6 +278,8 @@ BUDGETS = dict(  # data: the set of which this project keeps rows
                valid_pct=1/3, warmup=.05, rows='products'),
     bench_long=dict(data='cifar10-jpeg', size=32, limit=15000, epochs=32, bs=64, lr=4e-3, seeds=5, precision='float32',
                valid_pct=1/3, warmup=.05, rows='products'),
+    bench_tiny=dict(data='tiny-imagenet-100', size=32, limit=30000, epochs=8, bs=64, lr=4e-3, seeds=3,
+               precision='float32', valid_pct=1/3, warmup=.05, rows='products'),
     confirm=dict(data='tiny-imagenet-100', size=64, limit=15000, epochs=8, bs=64, lr=2e-3, seeds=3, precision='float32',
                valid_pct=.2, warmup=.05, rows='products'),
     gpu=  dict(data='tiny-imagenet-100', size=128, limit=None, epochs=40, bs=256, lr=3e-3, seeds=3,

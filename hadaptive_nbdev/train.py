@@ -423,7 +423,8 @@ def run_settings(
     if (folder/'checkpoint.pt').exists(): say(f'going on from {folder}/checkpoint.pt')
     learn,found = train(dls, settings, folder, model)
     run |= found
-    if not math.isfinite(run['valid_loss']): raise ValueError(f'lr={settings.lr}: the training diverged; must be smaller')
+    if not math.isfinite(run['valid_loss']):
+        raise ValueError(f'lr={settings.lr}: the training diverged; must be smaller')
     if not rank_distrib(): write_run(learn, settings, run, folder)
     return run
 
@@ -456,7 +457,8 @@ def settle(
     "Before a training begins: end an exchange that was broken off, if no other process is at it"
     new,old = beside(out)
     if new.is_dir() and (other := not_a_runs(new)):
-        raise ValueError(f'out={str(out)!r}: {str(new)!r} holds {other[0].name!r}, which no training wrote; move it away')
+        what = f'{str(new)!r} holds {other[0].name!r}, which no training wrote'
+        raise ValueError(f'out={str(out)!r}: {what}; move it away')
     if old.exists() or (new/'run.json').exists():
         with alone_in(new),alone_in(out): exchange(out)
 
