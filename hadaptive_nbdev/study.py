@@ -231,6 +231,12 @@ STUDIES |= dict(
         **{a: STUDIES['mix'][a] for a in (
             '64 channels, 120 pairs, spread','64 channels, 120 copies',
             '118 channels, 28 pairs','118 channels, 28 copies')}},
+    alone={a: STUDIES['linear'][a] for a in (
+        'inverted, squares behind the filter','squares behind, 94 and 94','products behind, 94 and 94',
+        'products across, 94 and 94','products across, each with itself')})
+
+# %% ../nbs/21_study.ipynb #7872b9ea
+STUDIES |= dict(
     bounded={  # a bound before the filter: products of products cannot run away
         'inverted, ReLU6':             _blocks(**_IB, expand_act='relu6'),
         '120 pairs, spread, ReLU':     _mix(64, 120, pairs='spread', expand_act='relu'),
@@ -239,17 +245,14 @@ STUDIES |= dict(
         'inverted, same cost':            STUDIES['products']['inverted, same cost'],
         '64 channels, 120 pairs, spread': STUDIES['mix']['64 channels, 120 pairs, spread']},
     held_out={  # with the budget bench_tiny: other images than those that the forms were chosen with
-        **{a: STUDIES['products'][a] for a in ('inverted, same cost','no products, activated','ACH, as published','ACH, fixed selection')},
-        **{a: STUDIES['mix'][a] for a in ('64 channels, 120 pairs, spread','64 channels, 120 copies')}},
+        a: STUDIES['main'][a] for a in ('inverted, same cost','no products, activated','ACH, as published',
+        'ACH, fixed selection','64 channels, 120 pairs, spread','64 channels, 120 copies')},
     confirm={  # another network and other images than those that the forms were chosen with
         'as published':        _arm(None, 'hadaptive_net_s'),
         'steady':              _arm(None, 'hadaptive_net_s', **STEADY | dict(act='hardswish')),
         'steady, ReLU6':       _arm(None, 'hadaptive_net_s', **STEADY | dict(act='relu6')),
         'no products':         _arm(None, 'hadaptive_net_s', inverted='features'),
-        'inverted, same cost': _arm(None, 'hadaptive_net_s', inverted='macs')},
-    alone={a: STUDIES['linear'][a] for a in (
-        'inverted, squares behind the filter','squares behind, 94 and 94','products behind, 94 and 94',
-        'products across, 94 and 94','products across, each with itself')})
+        'inverted, same cost': _arm(None, 'hadaptive_net_s', inverted='macs')})
 
 # %% ../nbs/21_study.ipynb #2ec12d98
 def build(
