@@ -239,9 +239,15 @@ STUDIES |= dict(
 STUDIES |= dict(
     bounded={  # a bound before the filter: products of products cannot run away
         'inverted, ReLU6':             _blocks(**_IB, expand_act='relu6'),
+        'no products, ReLU6':          _mix(64, 0, expand_act='relu6'),
         '120 pairs, spread, ReLU':     _mix(64, 120, pairs='spread', expand_act='relu'),
-        '120 pairs, spread, ReLU6':    _mix(64, 120, pairs='spread', expand_act='relu6')},
+        '120 pairs, spread, ReLU6':    _mix(64, 120, pairs='spread', expand_act='relu6'),
+        '120 copies, ReLU6':           _mix(64, 120, op='copy', expand_act='relu6'),
+        '95 channels, 66 pairs, spread, ReLU6':  _mix(95, 66, pairs='spread', expand_act='relu6'),
+        '118 channels, 28 pairs, spread, ReLU6': _mix(118, 28, pairs='spread', expand_act='relu6')},
     duel={  # with ten seeds
+        'inverted, ReLU6':                _blocks(**_IB, expand_act='relu6'),
+        '64 channels, 120 pairs, spread, ReLU6': _mix(64, 120, pairs='spread', expand_act='relu6'),
         'inverted, same cost':            STUDIES['products']['inverted, same cost'],
         '64 channels, 120 pairs, spread': STUDIES['mix']['64 channels, 120 pairs, spread']},
     held_out={  # with the budget bench_tiny: other images than those that the forms were chosen with
