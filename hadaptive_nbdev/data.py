@@ -6,6 +6,7 @@
 __all__ = ['SOURCES', 'HELD_OUT', 'downloaded', 'get_dls', 'get_test_dl']
 
 # %% ../nbs/08_data.ipynb #bbe1f142
+import math
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
@@ -127,7 +128,9 @@ def get_dls(
     if get_x is None: items,test = _check_images(items, broken),_check_images(test, broken)
     labels = [get_y(o) for o in items]
     _check_classes(source, labels, test_labels)
-    share = max(valid_pct, len(set(labels))/len(items))
+    share,n = max(valid_pct, len(set(labels))/len(items)),len(items)
+    if n-math.ceil(n*share) < len(set(labels)):
+        raise ValueError(f'valid={valid_pct}: must leave an image of each of {len(set(labels))} classes to train on')
     valid = train_test_split(range(len(items)), test_size=share, stratify=labels, random_state=seed)[1]
     if bs > len(items)-len(valid):
         n = len(items)-len(valid)
