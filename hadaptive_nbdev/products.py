@@ -9,6 +9,7 @@ __all__ = ['OPS', 'PAIRS', 'BLOCKS', 'ACTS', 'RIVALS', 'same_pair', 'identity_of
 
 # %% ../nbs/23_products.ipynb #b38e9552
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from fastcore.meta import delegates
@@ -202,7 +203,8 @@ class PooledPairs(nn.Module):
 
 # %% ../nbs/23_products.ipynb #e92ec401
 BLOCKS = dict(pairs=PairExpansion, ach=ACH, wide=Wide, star=Star)
-ACTS = dict(hardswish=nn.Hardswish, relu=nn.ReLU, relu6=nn.ReLU6, square=Square, none=None)
+ACTS = dict(hardswish=nn.Hardswish, relu=nn.ReLU, relu6=nn.ReLU6, clip=partial(nn.Hardtanh, -3, 3),
+            square=Square, none=None)
 
 def block_net(
     num_classes:int=10,   # outputs

@@ -242,6 +242,7 @@ STUDIES |= dict(
         'no products, ReLU6':          _mix(64, 0, expand_act='relu6'),
         '120 pairs, spread, ReLU':     _mix(64, 120, pairs='spread', expand_act='relu'),
         '120 pairs, spread, ReLU6':    _mix(64, 120, pairs='spread', expand_act='relu6'),
+        '120 pairs, spread, clipped':  _mix(64, 120, pairs='spread', expand_act='clip'),
         '120 copies, ReLU6':           _mix(64, 120, op='copy', expand_act='relu6'),
         '95 channels, 66 pairs, spread, ReLU6':  _mix(95, 66, pairs='spread', expand_act='relu6'),
         '118 channels, 28 pairs, spread, ReLU6': _mix(118, 28, pairs='spread', expand_act='relu6')},
