@@ -48,7 +48,7 @@ FUSED_NORMS = *MOMENTS,None
 ORDERS = 'score','channel','slot'
 PAIRINGS = 'chosen','neighbours'
 ACTS = {None: nn.Identity, 'hardswish': nn.Hardswish, 'relu6': nn.ReLU6}
-STEADY = dict(pairs='neighbours', norm='batch', act='hardswish')
+STEADY = dict(pairs='neighbours', norm='batch', act='relu6')
 
 def _check(name, value, allowed):
     if value not in allowed: raise ValueError(f'{name}={value!r}: must be one of {", ".join(map(repr, allowed))}')
