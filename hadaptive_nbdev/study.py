@@ -211,7 +211,9 @@ STUDIES |= dict(
     frontier={
         **{f'inverted, {w}': _blocks(block='wide', width=w) for w in (40,80,134,184,240)},
         'no products, activated': _mix(64, 0),
-        **{f'{n} pairs': _blocks(**({} if n==120 else dict(n=n)), pairs='spread') for n in (28,120,276)}},
+        **{f'{n} pairs': _blocks(**({} if n==120 else dict(n=n)), pairs='spread') for n in (28,120,276)},
+        **{f'inverted, {w}, ReLU6': _blocks(block='wide', width=w, expand_act='relu6') for w in (80,134,240)},
+        **{f'{n} pairs, ReLU6': _mix(64, n, pairs='spread', expand_act='relu6') for n in (28,120,276)}},
     relu={
         'inverted':                        _blocks(**_IB, act='relu'),
         'no products, activated':          _mix(64, 0, act='relu'),
