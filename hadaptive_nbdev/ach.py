@@ -8,6 +8,7 @@ __all__ = ['SCORERS', 'NORMS', 'FUSED_NORMS', 'ORDERS', 'PAIRINGS', 'ACTS', 'STE
 
 # %% ../nbs/04_ach.ipynb #95faf231
 import torch
+from fastcore.basics import patch
 from torch import Tensor,nn
 
 from .hadamard import n_pairs,neighbour_products,pair_products
@@ -116,32 +117,6 @@ class ACH(nn.Module):
         if norm=='dysoft': return DySoft(n_pairs(self.num_selected))
         return CrossHadaNorm(self.num_selected, 'running' if norm=='unnormalized' else norm, cov)
 
-    def choose(self,
-        feats:Tensor, # (B, C, H, W) after the BatchNorm
-    )->tuple[Tensor,Tensor]: # indices (B, C_s), int64; straight-through mask (B, C) in training, else None
-        "Select channels by score: sampled in training, the best in inference"
-        if self.pairs=='neighbours': raise ValueError("pairs='neighbours': nothing is chosen")
-        if self.scorer is None:
-            return torch.arange(self.num_selected, device=feats.device).expand(feats.shape[0], -1),None
-        return self.choose_by(self.scorer(feats))
-
-    def choose_by(self,
-        logits:Tensor, # (B, C) scores
-    )->tuple[Tensor,Tensor]: # as `choose`
-        "Select channels by given scores"
-        k,slots,mask = self.num_selected,self.order=='slot',None
-        if self.training:
-            noise = self.noise_scale if self.noise else 0.
-            mask,idx = (gumbel_slots if slots else gumbel_topk)(logits, k, self.temperature.tau, noise)
-        else: idx = best_of_slots(logits, k) if slots else logits.topk(k, 1).indices
-        return (idx.sort(1).values if self.order=='channel' else idx),mask if self.straight_through else None
-
-    def set_progress(self,
-        share:float, # of the training that is done, 0 to 1
-    ):
-        "Let the noise fall, if it is to be annealed"
-        if self.anneal: self.noise_scale.fill_(self.noise*max(1-share/self.anneal, 0.))
-
     def forward(self,
         x:Tensor, # (B, in_chs, H, W)
     )->Tensor: # (B, out_chs, H, W): features, then products
@@ -151,65 +126,102 @@ class ACH(nn.Module):
         feats = raw if self.bn is None else self.bn(raw)
         return self.act(self.expand_neighbours(feats) if self.pairs=='neighbours' else self.expand_chosen(raw, feats))
 
-    def expand_neighbours(self,
-        feats:Tensor, # (B, C, H, W)
-    )->Tensor: # (B, out_chs, H, W)
-        "Features and normalised products of neighbours"
-        products = neighbour_products(feats, n_pairs(self.num_selected))
-        return torch.cat([feats, products if self.norm is None else self.norm(products)], 1)
-
-    def expand_chosen(self,
-        raw:Tensor,   # (B, C, H, W), before the BatchNorm
-        feats:Tensor, # (B, C, H, W), after it
-    )->Tensor: # (B, out_chs, H, W)
-        "Features and normalised products of the channels that are chosen for each image"
-        idx,mask = self.choose(feats)
-        if self.norm_name in FUSED_NORMS and (kernel_runs(feats) if self.fused is None else self.fused):
-            return self.expand_fused(feats, idx, mask)
-        return self.expand_in_steps(raw if self.norm_name=='unnormalized' else feats, feats, idx, mask)
-
-    def expand_in_steps(self,
-        factors:Tensor, # (B, C, H, W), of the products
-        feats:Tensor,   # (B, C, H, W), which come first
-        idx:Tensor,     # (B, k), from `choose`
-        mask:Tensor,    # (B, C) straight-through weights, or None
-    )->Tensor: # (B, out_chs, H, W)
-        "Features and normalised products by PyTorch's operations, one after the other"
-        products = pair_products(select(factors, idx, mask))
-        if isinstance(self.norm, CrossHadaNorm): products = self.norm(products, self.bn, idx)
-        elif self.norm is not None: products = self.norm(products)
-        return torch.cat([feats, products], 1)
-
-    def expand_fused(self,
-        feats:Tensor, # (B, C, H, W)
-        idx:Tensor,   # (B, k), from `choose`
-        mask:Tensor,  # (B, C) straight-through weights, or None
-    )->Tensor: # (B, out_chs, H, W)
-        "The same by one operator, for the norms in `FUSED_NORMS`"
-        weight = None if mask is None else mask.gather(1, idx)
-        if self.norm is None: return expand(feats, idx, weight)
-        moments = channel_moments(self.bn, self.norm.moments)
-        return expand(feats, idx, weight, *moments, self.norm.phi, self.norm.eps, self.norm.cov)
-
-    @torch.no_grad()
-    def selected(self,
-        x:Tensor, # (B, in_chs, H, W)
-    )->Tensor: # (B, num_selected), int64: the channels that inference multiplies
-        "Indices chosen for `x` without noise and with running statistics; changes nothing"
-        modes = {m: m.training for m in self.modules()}
-        try:
-            self.eval()
-            return self.choose(x if self.bn is None else self.bn(self.conv(x)))[0]
-        finally:
-            for m,mode in modes.items(): m.training = mode
-
-    @property
-    def score_weight(self):
-        "The evaluation network's last weight, whose gradient drives the temperature; None if it has none"
-        if self.scorer is None: return None
-        return next((p for n,p in reversed(list(self.scorer.named_parameters())) if n.endswith('weight')), None)
-
     def extra_repr(self):
         what = f'num_selected={self.num_selected}, norm={self.norm_name!r}, '
         what += f'order={self.order!r}' if self.pairs=='chosen' else f'pairs={self.pairs!r}'
         return f'{self.in_chs} -> {self.out_chs}, {what}'
+
+# %% ../nbs/04_ach.ipynb #c9c6ec09
+@patch
+def choose(self:ACH,
+    feats:Tensor, # (B, C, H, W) after the BatchNorm
+)->tuple[Tensor,Tensor]: # indices (B, C_s), int64; straight-through mask (B, C) in training, else None
+    "Select channels by score: sampled in training, the best in inference"
+    if self.pairs=='neighbours': raise ValueError("pairs='neighbours': nothing is chosen")
+    if self.scorer is None:
+        return torch.arange(self.num_selected, device=feats.device).expand(feats.shape[0], -1),None
+    return self.choose_by(self.scorer(feats))
+
+@patch
+def choose_by(self:ACH,
+    logits:Tensor, # (B, C) scores
+)->tuple[Tensor,Tensor]: # as `choose`
+    "Select channels by given scores"
+    k,slots,mask = self.num_selected,self.order=='slot',None
+    if self.training:
+        noise = self.noise_scale if self.noise else 0.
+        mask,idx = (gumbel_slots if slots else gumbel_topk)(logits, k, self.temperature.tau, noise)
+    else: idx = best_of_slots(logits, k) if slots else logits.topk(k, 1).indices
+    return (idx.sort(1).values if self.order=='channel' else idx),mask if self.straight_through else None
+
+@patch
+def set_progress(self:ACH,
+    share:float, # of the training that is done, 0 to 1
+):
+    "Let the noise fall, if it is to be annealed"
+    if self.anneal: self.noise_scale.fill_(self.noise*max(1-share/self.anneal, 0.))
+
+# %% ../nbs/04_ach.ipynb #4d200e1c
+@patch
+def expand_neighbours(self:ACH,
+    feats:Tensor, # (B, C, H, W)
+)->Tensor: # (B, out_chs, H, W)
+    "Features and normalised products of neighbours"
+    products = neighbour_products(feats, n_pairs(self.num_selected))
+    return torch.cat([feats, products if self.norm is None else self.norm(products)], 1)
+
+@patch
+def expand_chosen(self:ACH,
+    raw:Tensor,   # (B, C, H, W), before the BatchNorm
+    feats:Tensor, # (B, C, H, W), after it
+)->Tensor: # (B, out_chs, H, W)
+    "Features and normalised products of the channels that are chosen for each image"
+    idx,mask = self.choose(feats)
+    if self.norm_name in FUSED_NORMS and (kernel_runs(feats) if self.fused is None else self.fused):
+        return self.expand_fused(feats, idx, mask)
+    return self.expand_in_steps(raw if self.norm_name=='unnormalized' else feats, feats, idx, mask)
+
+@patch
+def expand_in_steps(self:ACH,
+    factors:Tensor, # (B, C, H, W), of the products
+    feats:Tensor,   # (B, C, H, W), which come first
+    idx:Tensor,     # (B, k), from `choose`
+    mask:Tensor,    # (B, C) straight-through weights, or None
+)->Tensor: # (B, out_chs, H, W)
+    "Features and normalised products by PyTorch's operations, one after the other"
+    products = pair_products(select(factors, idx, mask))
+    if isinstance(self.norm, CrossHadaNorm): products = self.norm(products, self.bn, idx)
+    elif self.norm is not None: products = self.norm(products)
+    return torch.cat([feats, products], 1)
+
+@patch
+def expand_fused(self:ACH,
+    feats:Tensor, # (B, C, H, W)
+    idx:Tensor,   # (B, k), from `choose`
+    mask:Tensor,  # (B, C) straight-through weights, or None
+)->Tensor: # (B, out_chs, H, W)
+    "The same by one operator, for the norms in `FUSED_NORMS`"
+    weight = None if mask is None else mask.gather(1, idx)
+    if self.norm is None: return expand(feats, idx, weight)
+    moments = channel_moments(self.bn, self.norm.moments)
+    return expand(feats, idx, weight, *moments, self.norm.phi, self.norm.eps, self.norm.cov)
+
+# %% ../nbs/04_ach.ipynb #a8f0e92f
+@patch
+@torch.no_grad()
+def selected(self:ACH,
+    x:Tensor, # (B, in_chs, H, W)
+)->Tensor: # (B, num_selected), int64: the channels that inference multiplies
+    "Indices chosen for `x` without noise and with running statistics; changes nothing"
+    modes = {m: m.training for m in self.modules()}
+    try:
+        self.eval()
+        return self.choose(x if self.bn is None else self.bn(self.conv(x)))[0]
+    finally:
+        for m,mode in modes.items(): m.training = mode
+
+@patch(as_prop=True)
+def score_weight(self:ACH):
+    "The evaluation network's last weight, whose gradient drives the temperature; None if it has none"
+    if self.scorer is None: return None
+    return next((p for n,p in reversed(list(self.scorer.named_parameters())) if n.endswith('weight')), None)

@@ -242,6 +242,8 @@ STUDIES |= dict(
     bounded={  # a bound before the filter: products of products cannot run away
         'inverted, ReLU6':             _blocks(**_IB, expand_act='relu6'),
         'no products, ReLU6':          _mix(64, 0, expand_act='relu6'),
+        'ACH, as published, ReLU6':    _blocks(**_ACH, act='relu6'),
+        'ACH, fixed selection, ReLU6': _blocks(**_ACH, learnable=False, act='relu6'),
         '120 pairs, spread, ReLU':     _mix(64, 120, pairs='spread', expand_act='relu'),
         '120 pairs, spread, ReLU6':    _mix(64, 120, pairs='spread', expand_act='relu6'),
         '120 pairs, spread, clipped':  _mix(64, 120, pairs='spread', expand_act='clip'),
