@@ -84,6 +84,9 @@ def _items(source):
     known = 'url' in SOURCES.get(str(source), {})
     return None,parent_label,*_folder_items(downloaded(str(source)) if known else source)
 
+
+
+# %% ../nbs/08_data.ipynb #2be0f654
 def _subset(items, labels, n, seed):
     "`n` of `items`, classes in proportion; all of them if fewer than one a class would be left out"
     classes = len(set(labels))
@@ -103,6 +106,26 @@ def _check_classes(source, labels, test_labels):
         which = ', '.join(strange[:5])
         raise ValueError(f'source={str(source)!r}: the test set has classes that training has not: {which}')
 
+def _split(labels, share, bs, seed):
+    "Indices of the validation images, classes in proportion"
+    n,classes = len(labels),len(set(labels))
+    if n-math.ceil(n*max(share, classes/n)) < classes:
+        raise ValueError(f'valid={share}: must leave an image of each of {classes} classes to train on')
+    valid = train_test_split(range(n), test_size=max(share, classes/n), stratify=labels, random_state=seed)[1]
+    if bs > n-len(valid):
+        left = f'{n-len(valid)} training images, which would leave no full batch to train on'
+        raise ValueError(f'bs={bs}: more than the {left}')
+    return valid
+
+# %% ../nbs/08_data.ipynb #f8dea8f8
+def _block(get_x, get_y, valid, size, augment, flip=True, min_scale=.75, **_):
+    "How fastai makes batches: squashed to squares, seen in random views, normalised"
+    views = dict(size=size, do_flip=flip, min_scale=min_scale, max_warp=0., max_rotate=10.)
+    batch = [*(aug_transforms(**views) if augment else []), Normalize.from_stats(*imagenet_stats)]
+    return DataBlock(blocks=(ImageBlock, CategoryBlock), get_x=get_x, get_y=get_y, splitter=IndexSplitter(valid),
+                     item_tfms=Resize(size, ResizeMethod.Squish), batch_tfms=batch)
+
+# %% ../nbs/08_data.ipynb #2a71dd4c
 def get_dls(
     source='digits',       # a name in `SOURCES`, or a folder in class-folder layout
     size:int=None,         # image side the network sees, pixels; None: the source's own, 224 for a folder
@@ -119,8 +142,9 @@ def get_dls(
     "Data loaders of a source; the validation images come out of the training images"
     if broken not in ('error','skip'): raise ValueError(f"broken={broken!r}: must be 'error' or 'skip'")
     if not 0 < valid_pct < 1: raise ValueError(f'valid_pct={valid_pct}: must be between 0 and 1')
-    opts = SOURCES.get(str(source), {})
-    size = size or opts.get('size', 224)
+    opts = dict(SOURCES.get(str(source), dict(size=224)))
+    own = opts.pop('size')
+    size = size or own
     get_x,get_y,items,test = _items(source)
     labels,test_labels = ([get_y(o) for o in part] for part in (items, test))
     _check_classes(source, labels, test_labels)
@@ -128,17 +152,7 @@ def get_dls(
     if get_x is None: items,test = _check_images(items, broken),_check_images(test, broken)
     labels = [get_y(o) for o in items]
     _check_classes(source, labels, test_labels)
-    share,n = max(valid_pct, len(set(labels))/len(items)),len(items)
-    if n-math.ceil(n*share) < len(set(labels)):
-        raise ValueError(f'valid={valid_pct}: must leave an image of each of {len(set(labels))} classes to train on')
-    valid = train_test_split(range(len(items)), test_size=share, stratify=labels, random_state=seed)[1]
-    if bs > len(items)-len(valid):
-        n = len(items)-len(valid)
-        raise ValueError(f'bs={bs}: more than the {n} training images, which would leave no full batch to train on')
-    flip,scale = opts.get('flip', True),opts.get('min_scale', .75)
-    random = aug_transforms(size=size, do_flip=flip, min_scale=scale, max_warp=0., max_rotate=10.) if augment else []
-    block = DataBlock(blocks=(ImageBlock, CategoryBlock), get_x=get_x, get_y=get_y, splitter=IndexSplitter(valid),
-        item_tfms=Resize(size, ResizeMethod.Squish), batch_tfms=[*random, Normalize.from_stats(*imagenet_stats)])
+    block = _block(get_x, get_y, _split(labels, valid_pct, bs, seed), size, augment, **opts)
     if num_workers is None and source=='digits': num_workers = 0
     dls = block.dataloaders(items, bs=bs, num_workers=num_workers, device=device, **kwargs)
     dls.test_items,dls.size,dls.source = test,size,str(source)
