@@ -208,7 +208,6 @@ def expand_fused(self:ACH,
 
 # %% ../nbs/04_ach.ipynb #a8f0e92f
 @patch
-@torch.no_grad()
 def selected(self:ACH,
     x:Tensor, # (B, in_chs, H, W)
 )->Tensor: # (B, num_selected), int64: the channels that inference multiplies
@@ -216,7 +215,7 @@ def selected(self:ACH,
     modes = {m: m.training for m in self.modules()}
     try:
         self.eval()
-        return self.choose(x if self.bn is None else self.bn(self.conv(x)))[0]
+        with torch.no_grad(): return self.choose(x if self.bn is None else self.bn(self.conv(x)))[0]
     finally:
         for m,mode in modes.items(): m.training = mode
 
