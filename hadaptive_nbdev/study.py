@@ -253,6 +253,8 @@ STUDIES |= dict(
     duel={  # with ten seeds
         'inverted, ReLU6':                _blocks(**_IB, expand_act='relu6'),
         '64 channels, 120 pairs, spread, ReLU6': _mix(64, 120, pairs='spread', expand_act='relu6'),
+        '118 channels, 28 pairs, spread, ReLU6': _mix(118, 28, pairs='spread', expand_act='relu6'),
+        '118 channels, 28 copies, ReLU6':        _mix(118, 28, op='copy', expand_act='relu6'),
         'inverted, same cost':            STUDIES['products']['inverted, same cost'],
         '64 channels, 120 pairs, spread': STUDIES['mix']['64 channels, 120 pairs, spread']},
     held_out={  # with the budget bench_tiny: other images than those that the forms were chosen with
