@@ -23,6 +23,7 @@ except ImportError: _Hub = object  # likewise
 
 from .ach import ACH,xavier_init
 from .blocks import GhostBottleneck,HadamardBottleneck,conv_norm_act
+from .pretrained import URL,trained,weights_file
 from .records import write_whole
 from .settings import IMAGENET
 
@@ -159,32 +160,39 @@ class HadaptiveNet(nn.Module, _Hub):
         if enable: raise NotImplementedError('enable=True: gradient checkpointing is not supported')
 
 # %% ../nbs/06_models.ipynb #5fca1e45
+def _network(arch, num_classes, in_chans, pretrained, **kwargs):
+    if pretrained: return _trained(f'{arch}.{pretrained}', num_classes, in_chans, **kwargs)
+    return HadaptiveNet(**ARCHS[arch], num_classes=1000 if num_classes is None else num_classes, in_chans=in_chans, **kwargs)
+
 @delegates(HadaptiveNet, but='stem,stages')
 def hadaptive_net_s(
-    num_classes:int=1000, # outputs
+    num_classes:int=None, # outputs; None: 1000, or those of the weights
     in_chans:int=3,       # channels of the image
+    pretrained:str='',    # trained weights, such as 'cifar10'; empty: none
     **kwargs
 )->HadaptiveNet:
     "Hadaptive-Net-S: 2.1 M parameters and 131 M MACs at 100 classes and 224x224"
-    return HadaptiveNet(**ARCHS['hadaptive_net_s'], num_classes=num_classes, in_chans=in_chans, **kwargs)
+    return _network('hadaptive_net_s', num_classes, in_chans, pretrained, **kwargs)
 
 @delegates(HadaptiveNet, but='stem,stages')
 def hadaptive_net_m(
-    num_classes:int=1000, # outputs
+    num_classes:int=None, # outputs; None: 1000, or those of the weights
     in_chans:int=3,       # channels of the image
+    pretrained:str='',    # trained weights, such as 'cifar10'; empty: none
     **kwargs
 )->HadaptiveNet:
     "Hadaptive-Net-M: 3.2 M parameters and 339 M MACs at 100 classes and 224x224"
-    return HadaptiveNet(**ARCHS['hadaptive_net_m'], num_classes=num_classes, in_chans=in_chans, **kwargs)
+    return _network('hadaptive_net_m', num_classes, in_chans, pretrained, **kwargs)
 
 @delegates(HadaptiveNet, but='stem,stages')
 def hadaptive_net_l(
-    num_classes:int=1000, # outputs
+    num_classes:int=None, # outputs; None: 1000, or those of the weights
     in_chans:int=3,       # channels of the image
+    pretrained:str='',    # trained weights, such as 'cifar10'; empty: none
     **kwargs
 )->HadaptiveNet:
     "Hadaptive-Net-L: 6.4 M parameters and 669 M MACs at 100 classes and 224x224"
-    return HadaptiveNet(**ARCHS['hadaptive_net_l'], num_classes=num_classes, in_chans=in_chans, **kwargs)
+    return _network('hadaptive_net_l', num_classes, in_chans, pretrained, **kwargs)
 
 MODELS = {f.__name__: f for f in (hadaptive_net_s, hadaptive_net_m, hadaptive_net_l)}
 
@@ -230,26 +238,47 @@ def load_weights(
 
 def load_model(
     path, # safetensors file with `arch` and `classes` in its metadata, as training writes it
+    **kwargs # further options of the network
 )->tuple[HadaptiveNet,dict]: # the network in evaluation mode; the file's metadata
     "The network that a file of weights says it holds"
     meta = _read(path)[1]
     if meta.get('arch') not in list(MODELS) or not isinstance(meta.get('classes'), list):
         raise ValueError(f'path={str(path)!r}: arch={meta.get("arch")!r}, classes={meta.get("classes")!r}: '
                          f'must be one of {", ".join(MODELS)}, and a list of names')
-    try: model = MODELS[meta['arch']](num_classes=len(meta['classes']), **meta.get('options', {}))
-    except TypeError as e: raise ValueError(f'path={str(path)!r}: options={meta["options"]!r}: {e}') from None
+    try: model = MODELS[meta['arch']](num_classes=len(meta['classes']), **meta.get('options', {})|kwargs)
+    except TypeError as e: raise ValueError(f'path={str(path)!r}: options={meta.get("options", {})|kwargs!r}: {e}') from None
     load_weights(model, path)
     return model.eval(),meta
+
+# %% ../nbs/06_models.ipynb #ee95e91f
+def _trained(name, num_classes, in_chans, **kwargs):
+    path = weights_file(name)
+    if in_chans!=3: raise ValueError(f'in_chans={in_chans}: must be 3 with trained weights')
+    options = trained()[name]['options']
+    for k,v in kwargs.items():
+        if options.get(k, v)!=v: raise ValueError(f'{k}={v!r}: must be {options[k]!r} with the weights {name}')
+    model,_ = load_model(path, **kwargs)
+    if num_classes not in (None,model.num_classes): model.reset_classifier(num_classes)
+    return model.train()
 
 # %% ../nbs/06_models.ipynb #8702acc6
 def _build(device=None, dtype=None, **kwargs):
     "A network with timm's two keywords for where its parameters are made"
     with nullcontext() if device is None else torch.device(device): return HadaptiveNet(**kwargs).to(dtype=dtype)
 
+def _weights(name, pretrained, tag):
+    "What timm is told of the weights with a tag: how their network is built, and where the file is"
+    known = trained()
+    if tag is not None and not isinstance(tag, str): return {},{}  # from a hub or a folder
+    full = f'{name}.{tag}' if tag else name  # which are nobody's weights
+    return known.get(full, {}).get('options', {}),dict(file=str(weights_file(full))) if pretrained else {}
+
 def _register(name):
-    def entry(pretrained=False, **kwargs):
-        features = dict(flatten_sequential=True)  # stages one by one
-        return build_model_with_cfg(_build, name, pretrained, feature_cfg=features, **ARCHS[name], **kwargs)
+    def entry(pretrained=False, pretrained_cfg=None, pretrained_cfg_overlay=None, **kwargs):
+        options,file = _weights(name, pretrained, pretrained_cfg)
+        return build_model_with_cfg(_build, name, pretrained, pretrained_cfg=pretrained_cfg, **ARCHS[name],
+            pretrained_cfg_overlay=file|(pretrained_cfg_overlay or {}), **options|kwargs,
+            feature_cfg=dict(flatten_sequential=True))  # stages one by one
     entry.__name__,entry.__module__ = name,__name__
     register_model(entry)
 
@@ -260,7 +289,16 @@ def _cfg(side):
         crop_pct=1., crop_mode='squash', interpolation='bilinear', first_conv='stem.0', classifier='classifier',
         **IMAGENET)
 
+def _cfgs():
+    "Those of all networks: with weights first, as timm lists them, then without, which is what a name alone means"
+    sides = dict(zip(ARCHS, (7,7,3)))
+    full = {n: _cfg(side) for n,side in sides.items()}
+    own = lambda r: dict(num_classes=r['classes'], input_size=(3,r['size'],r['size']),
+                         pool_size=2*(max(r['size']*sides[r['arch']]//224, 1),))
+    tagged = {n: full[r['arch']]|own(r)|dict(url=f'{URL}/{n}.safetensors') for n,r in trained().items()}
+    return tagged|{f'{n}.*': c for n,c in full.items()}
+
 if register_model:
-    default_cfgs = generate_default_cfgs({n: _cfg(side) for n,side in zip(ARCHS, (7,7,3))})
+    default_cfgs = generate_default_cfgs(_cfgs())
     register_notrace_module(ACH)  # chooses by values, which a symbolic trace has not
     for n in ARCHS: _register(n)

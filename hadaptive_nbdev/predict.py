@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image,UnidentifiedImageError
 
+from .pretrained import trained,weights_file
 from .records import at_least,error_line
 from .settings import IMAGENET
 
@@ -79,12 +80,15 @@ NEEDED,COLUMNS = ('classes','size','mean','std'),('image','rank','class','probab
 class Predictor:
     "A network in a file, ready for images"
     def __init__(self,
-        path,              # .onnx from `to_onnx` with `classes`, `mean` and `std`, or .safetensors from training
+        path,              # .onnx from `to_onnx` with `classes`, `mean` and `std`, .safetensors from training; or one of `trained`
         device:str='cpu',  # cpu or cuda
     ):
-        path = Path(path)
         if device not in ('cpu','cuda'): raise ValueError(f'device={device!r}: must be cpu or cuda')
-        if not path.is_file(): raise FileNotFoundError(f'{str(path)!r}: no such file')
+        if not Path(path).is_file() and path in trained(): path = weights_file(path)
+        path = Path(path)
+        if not path.is_file():
+            names = ', '.join(trained()) or 'none'
+            raise FileNotFoundError(f'{str(path)!r}: no such file, nor trained weights of that name: {names}')
         if path.suffix not in ('.onnx','.safetensors'):
             raise ValueError(f'{str(path)!r}: must end in .onnx or .safetensors')
         meta,self.run = (_onnx if path.suffix=='.onnx' else _torch)(path, device)
