@@ -16,4 +16,5 @@ for c in nb.cells:  # a table is plain HTML for README's readers, without nbconv
         if 'text/html' in o.get('data', {}): o.data['text/html'] = re.sub(r'<style.*?</style>\n?', '', o.data['text/html'], flags=re.S)
 md = MarkdownExporter().from_notebook_node(nb)[0]
 md = re.sub(r'\]\((images/|[\w/]+\.ipynb)', r'](nbs/\1', md)
+md = re.sub(r'!\[[^]]*\]\(([^)]*)\)\{fig-alt="([^"]*)"\}', r'![\2](\1)', md)  # without Quarto's attributes
 print('<!-- Generated from nbs/index.ipynb; edit that. -->\n\n' + re.sub(r'\n{3,}', '\n\n', md).strip())

@@ -40,6 +40,58 @@ def markdown(nb):
         for o in c.get('outputs', []):
             if md := o.get('data', {}).get('text/markdown'): yield ''.join(md)
 
+def joined(cell):
+    "The Markdown that Quarto makes of a cell's outputs: those of `output: asis` follow one another as they are"
+    mds = [''.join(o['data']['text/markdown']) for o in cell.get('outputs', []) if 'text/markdown' in o.get('data', {})]
+    return [''.join(mds)] if mds and options(cell.source).get('output')=='asis' else mds
+
+def check_processed(p, nb):
+    "What Quarto would make of a notebook, as far as it shows in the source"
+    for c in nb.cells:
+        outs,mds = c.get('outputs', []),[c.source] if c.cell_type=='markdown' else joined(c)
+        each = [''.join(o['data']['text/markdown']) for o in outs if 'text/markdown' in o.get('data', {})]
+        heads = lambda texts, before: sum(len(re.findall(before+r'#{1,6} \S', re.sub(r'```.*?```', '', t, flags=re.S))) for t in texts)
+        if heads(mds, r'(?:\A\n*|\n\n)') < heads(each or mds, r'(?m)^'): yield f'{p}: a heading without an empty line before it: {(each or mds)[0][:60]!r}'
+        for md in mds:
+            for m in re.findall(r'.{0,40}\]\([^)\s]*\)[^][\n]{0,40}\]\([^)]*\)', re.sub(r'!\[.*?\]\(.*?\)', '', md)): yield f'{p}: a link inside a link: {m!r}'
+            for m in re.findall(r'(?m)^(\|.*\|)\n\|(?: *:?-+:? *\|)+$', md):
+                if any(not h.strip() for h in m.strip('|').split('|')[1:]): yield f'{p}: an empty heading in a table: {m!r}'
+            for m in re.findall(r'!\[[^]]{60,}\]\([^)]*\)(?!\{)', md): yield f'{p}: Quarto drops the alternative text of a figure with a caption; fig-alt is missing: {m[:60]!r}'
+        for o in outs:
+            if o.output_type=='stream' and o.name=='stderr' and 'Warning' in o.text: yield f'{p}: a warning among the outputs: {o.text[:80]!r}'
+            if 'No CUDA runtime' in str(o): yield f'{p}: a warning of this machine among the outputs'
+
+def check_settings(katex):
+    "_quarto.yml and the sidebar: what was seen to fail on the site as Quarto builds it"
+    site,bar = (yaml.safe_load((root/'nbs'/f).read_text(encoding='utf-8')) for f in ('_quarto.yml','sidebar.yml'))
+    html,chapters = site['format']['html'],[c['contents'] for c in bar['website']['sidebar']['contents'] if isinstance(c, dict) and c['section']=='Chapters'][0]
+    math,head = html['html-math-method'],(root/'nbs'/html['include-in-header']).read_text(encoding='utf-8')
+    if not isinstance(math, dict) or f'katex@{katex}/' not in math.get('url', ''): yield f'_quarto.yml: KaTeX is not pinned to {katex}, with which the formulas are checked'
+    elif 'define.amd' not in head: yield '_quarto.yml: a pinned KaTeX registers with require.js and does not run on pages that load it'
+    if not html.get('respect-user-color-scheme'): yield "_quarto.yml: the reader's preference for light or dark is ignored"
+    if not site['website'].get('page-footer'): yield '_quarto.yml: no footer'
+    if not (root/'nbs/404.ipynb').exists(): yield '404.ipynb: no page for what is not there'
+    if chapters!=sorted(chapters): yield 'sidebar.yml: chapters are not in the order of their numbers'
+    for f in sorted((root/'nbs').glob('[0-9][0-9]_*.ipynb')):
+        nb = nbformat.read(f, 4)
+        if not nb.cells[0].source.startswith(f'# {f.name[:2]} · '): yield f'{f.name}: its number is not in its title'
+    for f in (root/'nbs').rglob('*.ipynb'):
+        nb = nbformat.read(f, 4) if '.ipynb_checkpoints' not in f.parts else None
+        first = next((c for c in nb.cells[1:] if c.cell_type=='markdown'), None) if nb else None
+        if first and first.source.startswith('[Open in Colab]'): yield f'{f.name}: the search shows "Open in Colab" for this page'
+
+def sections(soups):
+    "What Quarto's search looks through: the text of each page up to its first heading of level 2, and from each such heading to the next"
+    for n,s in soups.items():
+        title = s.title.get_text()
+        part = dict(href=n, title=title, section='', text='')
+        for e in (s.main or s.body).find_all(['h1','h2','h3','h4','p','pre','li','td','th']):
+            if e.name in ('h1','h2'):
+                if part['text'] or part['section']: yield part
+                part = dict(href=n, title=title, section=e.get_text() if e.name=='h2' else '', text='')
+            else: part['text'] += ' '+e.get_text(' ')
+        yield part
+
 def formulas(text):
     "Pandoc's rule: no space inside the dollars, no digit after them. What is left must hold no dollar"
     text = re.sub(r'```.*?```|`[^`\n]+`', '', text, flags=re.S)
@@ -57,13 +109,23 @@ def anchor(text, taken):
     taken.add(a)
     return a
 
+FOLD = 'folded open'
+
+def plain(md):
+    "Without attributes, which only Quarto knows; a figure's alternative text in its place"
+    md = re.sub(r'!\[[^]]*\]\(([^)]*)\)\{fig-alt="([^"]*)"\}', r'![\2](\1)', md)
+    return re.sub(r'(?m)^(#+ .*?) *\{[^}\n]*\}$', r'\1', re.sub(r'\]\(([^)]*)\)\{[^}]*\}', r'](\1)', md))
+
 PAGE = '''<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title><link rel="icon" href="data:,">
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>{head}
 <link rel="stylesheet" href="{up}katex/katex.min.css"><link rel="stylesheet" href="{up}styles.css"><link rel="stylesheet" href="{up}check.css">
 <script src="{up}katex/katex.min.js"></script><script src="{up}katex/contrib/auto-render.min.js"></script></head>
 <body><nav>{nav}</nav><main>{body}</main>
 <script>renderMathInElement(document.body, {{delimiters: [{{left: '$$', right: '$$', display: true}}, {{left: '$', right: '$', display: false}}], throwOnError: true}})</script></body></html>'''
-CSS = '''body{font:16px/1.55 system-ui,sans-serif;margin:0;color:#222;display:grid;grid-template-columns:15rem minmax(0,52rem);gap:2rem}nav{padding:1rem;font-size:.9rem}nav a{display:block}
+# Quarto's own rules that readers stumbled over are here, so that what mends them is needed here, too
+CSS = '''code:not(.sourceCode){color:#7d12ba;background:#f8f9fa}table{width:100%}body.quarto-dark{background:#222;color:#fff}.quarto-dark a{color:#00bc8c}
+.katex-display>.katex{white-space:nowrap}
+body{font:16px/1.55 system-ui,sans-serif;margin:0;color:#222;display:grid;grid-template-columns:15rem minmax(0,52rem);gap:2rem}nav{padding:1rem;font-size:.9rem}nav a{display:block}
 main{padding:1rem;min-width:0}pre{background:#f6f8fa;padding:.6rem;font-size:.85rem}.output{overflow-x:auto}.prompt{display:none}table{border-collapse:collapse;font-size:.85rem}
 td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:left}@media(max-width:800px){body{display:block}nav{max-height:5rem;overflow:auto}}'''
 
@@ -75,25 +137,33 @@ def preview(sources, site, katex):
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree(root/'_proc/images', site/'images')
     shutil.copytree(katex, site/'katex')
-    for f in ('density.html','styles.css'): shutil.copy(root/'_proc'/f, site)
+    shutil.copy(root/'_proc/styles.css', site)
     (site/'check.css').write_text(CSS+HtmlFormatter().get_style_defs('.highlight'))
     flat = lambda items: (i for x in items for i in (flat(x['contents']) if isinstance(x, dict) and 'contents' in x else [x['href'] if isinstance(x, dict) else x]))
     order = [Path(i) for i in flat(yaml.safe_load((root/'_proc/sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents'])]
-    bad = [f'sidebar.yml: {p} is not in it' for p in nbs if p not in order]+[f'sidebar.yml: {p} is not there' for p in order if not (root/'nbs'/p).exists()]
+    bad = [f'sidebar.yml: {p} is not in it' for p in nbs if p not in order and p.stem!='404']+[f'sidebar.yml: {p} is not there' for p in order if not (root/'nbs'/p).exists()]
     for p,nb in nbs.items():
         fm,up = fronts[p],'../'*len(p.parent.parts)
         for c in nb.cells:
             if c.cell_type!='code': continue
             o = options(c.source)
             if 'fig-alt' in o: c.metadata.alt = json.loads(o['fig-alt'])
+            if o.get('code-fold')=='show': c.source += f'\n# {FOLD}'
             if o.get('echo')=='false': c.metadata.transient = dict(remove_source=True)
             c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M).strip()
+            if (mds := joined(c)) and o.get('output')=='asis': c.outputs = [nbformat.v4.new_output('display_data', {'text/markdown': mds[0]})]
             for out in c.outputs:
-                if 'text/markdown' in out.get('data', {}): out.data = {'text/markdown': re.sub(r'\]\(([^)]*)\)\{[^}]*\}', r'](\1)', ''.join(out.data['text/markdown']))}
+                if 'text/markdown' in out.get('data', {}): out.data = {'text/markdown': plain(''.join(out.data['text/markdown']))}
         nb.cells = [c for c in nb.cells if c.cell_type!='raw']
+        for c in nb.cells:
+            if c.cell_type=='markdown': c.source = plain(c.source)
         nb.metadata.language_info = dict(name='python')
         body = BeautifulSoup(HTMLExporter(template_name='basic').from_notebook_node(nb)[0], 'html.parser')
         for a in body.select('a.anchor-link'): a.decompose()
+        for code in body.select('div.input'):
+            if FOLD not in code.get_text(): continue
+            inner = code.wrap(body.new_tag('details', attrs={'class': 'code-fold', 'open': ''}))
+            inner.insert(0, BeautifulSoup('<summary>Exported source</summary>', 'html.parser'))
         if fm.get('code-fold'):
             for code in body.select('div.input'): code.wrap(body.new_tag('details')).insert(0, BeautifulSoup('<summary>Code</summary>', 'html.parser'))
         taken = set()
@@ -107,12 +177,13 @@ def preview(sources, site, katex):
         nav = ''.join(f'<a href="{up}{(name[o] if o in name else o).as_posix()}">{fronts[o].get("title", o.stem) if o in nbs else o.stem}</a>' for o in order)
         out = site/name[p]
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(PAGE.format(title=fm.get('title', p.stem), up=up, nav=nav, body=f'<h1 class="title">{fm.get("title", "")}</h1><p>{fm.get("description", "")}</p>{body}'))
+        out.write_text(PAGE.format(head=(root/'_proc/head.html').read_text(encoding='utf-8'), title=fm.get('title', p.stem), up=up, nav=nav, body=f'<h1 class="title">{fm.get("title", "")}</h1><p>{fm.get("description", "")}</p>{body}'))
     return nbs,bad
 
-def check_pages(site, sources):
+def read_site(site): return {f.relative_to(site).as_posix(): BeautifulSoup(f.read_text(encoding='utf-8'), 'html.parser') for f in site.rglob('*.html') if 'katex' not in f.parts}
+
+def check_pages(site, sources, soups):
     "Links, anchors, images and alternative text of a site in HTML"
-    soups = {f.relative_to(site).as_posix(): BeautifulSoup(f.read_text(encoding='utf-8'), 'html.parser') for f in site.rglob('*.html') if 'katex' not in f.parts}
     ids = {n: {e['id'] for e in s.find_all(id=True)} for n,s in soups.items()}
     bad,links,figures = [],0,0
     for n,s in soups.items():
@@ -133,7 +204,7 @@ def check_pages(site, sources):
             if not i['src'].startswith('data:') and not (site/urljoin(n, i['src'])).is_file(): bad.append(f'{n}: {i["src"]}: no such image')
     colab = 'https://colab.research.google.com/github/'+cfg['git_url'].split('github.com/')[1]+f"/blob/{cfg['branch']}/nbs/"
     inside = {a['href'] for s in soups.values() for a in s.find_all('a', href=True)}
-    bad += [f'{p}: no link to Colab' for p in sources if p.stem not in ('index','api') and colab+p.as_posix() not in inside]
+    bad += [f'{p}: no link to Colab' for p in sources if p.stem not in ('index','api','map','density','404') and colab+p.as_posix() not in inside]
     return bad,dict(pages=len(soups), links=links, figures=figures)
 
 def densities():
@@ -157,9 +228,9 @@ def main(built=None):
     sources,bad = processed()
     work = root/'node_modules/.check'
     work.mkdir(parents=True, exist_ok=True)
-    if not (work/'node_modules/katex').exists():
+    if not (work/'node_modules/fuse.js').exists():
         (work/'package.json').write_text('{}')
-        subprocess.run(['npm','install','--silent','--no-audit','--no-fund','katex@0.16','playwright-core@1'], cwd=work, check=True)
+        subprocess.run(['npm','install','--silent','--no-audit','--no-fund','katex@0.16.22','playwright-core@1','fuse.js@6.6.2'], cwd=work, check=True)
     site = Path(built) if built else root/'_check'
     nbs,more = preview(sources, root/'_check', work/'node_modules/katex/dist')
     bad += more
@@ -172,8 +243,13 @@ def main(built=None):
     (work/'formulas.json').write_text(json.dumps(found))
     (work/'densities.json').write_text(json.dumps(densities()))
     (work/'tail.json').write_text(json.dumps(tail()))
-    more,counts = check_pages(site, sources)
+    katex = json.loads((work/'node_modules/katex/package.json').read_text())['version']
+    bad += [*check_settings(katex), *(b for p in sources for b in check_processed(p, nbformat.read(root/'_proc'/p, 4)))]
+    soups = read_site(site)
+    more,counts = check_pages(site, sources, soups)
     bad += more
+    (work/'search.json').write_text(json.dumps([*sections(soups)]))
+    (work/'names.json').write_text(json.dumps(sorted({h.get_text().strip() for h in soups['api.html'].find_all('h2')})))
     r = subprocess.run(['node', str(root/'.ci/browser.mjs'), str(site), str(work)], capture_output=True, text=True)
     if r.returncode: bad.append(f'browser.mjs: {r.stderr[-2000:]}')
     else:

@@ -217,12 +217,20 @@ class Modules:
         p = clf.predict_proba(files)
         assert np.allclose(p.sum(1), 1, atol=1e-5) and list(clf.predict(files))==[clf.classes_[row.argmax()] for row in p]
 
+    def pretrained(tmp):
+        for name,run in pretrained.trained().items():  # installed with the package: nothing is downloaded
+            path = pretrained.weights_file(name, url='nowhere:')
+            model,meta = models.load_model(path)
+            assert path.parent==pretrained.FOLDER and len(meta['classes'])==run['classes'] and not model.training
+        try: pretrained.weights_file('no-such')
+        except ValueError as e: assert 'must be one of' in str(e)
+
     def products(tmp):
         a,b = (torch.stack([torch.randperm(7)[:4] for _ in range(50)]) for _ in range(2))
         pairs = [[[set(p) for p in itertools.combinations(row, 2)] for row in s.tolist()] for s in (a, b)]
         assert products.same_pair(a, b).tolist()==[[p==q for p,q in zip(*rows)] for rows in zip(*pairs)]
 
-def trained(folder):
+def digits_run(folder):
     "The weights that were given, or untrained ones; ten images of digits"
     path = Path(sys.argv[1]).resolve() if len(sys.argv)>1 else models.save_weights(models.hadaptive_net_s(num_classes=10), folder/'w.safetensors',
         arch='hadaptive_net_s', classes=list('0123456789'), size=32)
@@ -251,13 +259,13 @@ class Commands:
         assert abs(float(line.split()[1])-n/1e6) < 6e-4, line
 
     def hadaptive_predict(tmp):
-        weights,files = trained(tmp)
+        weights,files = digits_run(tmp)
         table = says_the_same(tmp, weights, weights, files, 1e-5)
         right = (table.argmax(1)==range(10)).sum()
         assert len(sys.argv)<2 or right>=9, f'{right} of 10 digits'
 
     def hadaptive_export(tmp):
-        weights,files = trained(tmp)
+        weights,files = digits_run(tmp)
         if importlib.util.find_spec('onnx'):
             output(f'hadaptive_export {weights} --out net.onnx', tmp)
             says_the_same(tmp, 'net.onnx', weights, files, 1e-4)
