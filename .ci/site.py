@@ -56,7 +56,7 @@ def check_processed(p, nb):
             for m in re.findall(r'.{0,40}\]\([^)\s]*\)[^][\n]{0,40}\]\([^)]*\)', re.sub(r'!\[.*?\]\(.*?\)', '', md)): yield f'{p}: a link inside a link: {m!r}'
             for m in re.findall(r'(?m)^(\|.*\|)\n\|(?: *:?-+:? *\|)+$', md):
                 if any(not h.strip() for h in m.strip('|').split('|')[1:]): yield f'{p}: an empty heading in a table: {m!r}'
-            for m in re.findall(r'!\[[^]]{60,}\]\([^)]*\)(?!\{)', md): yield f'{p}: Quarto drops the alternative text of a figure with a caption; fig-alt is missing: {m[:60]!r}'
+            for m in re.findall(r'!\[[^]]{60,}\]\([^)]*\)(?!\{fig-alt)', md): yield f'{p}: Quarto drops the alternative text of a figure with a caption; fig-alt is missing: {m[:60]!r}'
         for o in outs:
             if o.output_type=='stream' and o.name=='stderr' and 'Warning' in o.text: yield f'{p}: a warning among the outputs: {o.text[:80]!r}'
             if 'No CUDA runtime' in str(o): yield f'{p}: a warning of this machine among the outputs'
@@ -146,12 +146,12 @@ def preview(sources, site, katex):
         fm,up = fronts[p],'../'*len(p.parent.parts)
         for c in nb.cells:
             if c.cell_type!='code': continue
-            o = options(c.source)
+            o,mds = options(c.source),joined(c)
             if 'fig-alt' in o: c.metadata.alt = json.loads(o['fig-alt'])
             if o.get('code-fold')=='show': c.source += f'\n# {FOLD}'
             if o.get('echo')=='false': c.metadata.transient = dict(remove_source=True)
             c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M).strip()
-            if (mds := joined(c)) and o.get('output')=='asis': c.outputs = [nbformat.v4.new_output('display_data', {'text/markdown': mds[0]})]
+            if o.get('output')=='asis': c.outputs = [nbformat.v4.new_output('display_data', {'text/markdown': md}) for md in mds]
             for out in c.outputs:
                 if 'text/markdown' in out.get('data', {}): out.data = {'text/markdown': plain(''.join(out.data['text/markdown']))}
         nb.cells = [c for c in nb.cells if c.cell_type!='raw']
