@@ -292,6 +292,8 @@ def build(
 BUDGETS = dict(  # data: the set of which this project keeps rows
     smoke=dict(data='digits', size=32, limit=200, epochs=1, bs=32, lr=3e-3, seeds=1, precision='float32'),
     cpu=  dict(data='cifar10-jpeg', size=64, limit=10000, epochs=10, bs=64, lr=1e-3, seeds=3, precision='float32'),
+    desk= dict(data='cifar10-jpeg', size=64, limit=25000, epochs=8, bs=64, lr=2e-3, seeds=3, precision='float32',
+               warmup=.05),
     bench=dict(data='cifar10-jpeg', size=32, limit=15000, epochs=8, bs=64, lr=4e-3, seeds=5, precision='float32',
                valid_pct=1/3, warmup=.05, rows='products'),
     bench_long=dict(data='cifar10-jpeg', size=32, limit=15000, epochs=32, bs=64, lr=4e-3, seeds=5, precision='float32',
@@ -310,6 +312,10 @@ STUDIES['lr'] = {f'{lr:g}': dict(_arm(None), lr=lr, test=False) for lr in LRS}
 STUDIES['bench_lr'] = {f'{name}, {lr:g}': dict(arm, lr=lr, test=False)
     for name,arm in (('inverted', _blocks(**_IB)), ('fixed pairs', _blocks()), ('ACH', _blocks(**_ACH)))
     for lr in (1e-3,4e-3,8e-3)}
+STUDIES['desk_lr'] = {f'{name}, {lr:g}': dict(arm, lr=lr, test=False)
+    for lr in (1e-3,2e-3,4e-3)
+    for name,arm in (('as it is', _arm(None)), ('neither block', STUDIES['table3']['neither block']),
+                     ('exchanged', STUDIES['table3']['all']))}
 
 # %% ../nbs/21_study.ipynb #30227a0e
 @dataclass(frozen=True, kw_only=True)
