@@ -95,6 +95,11 @@ STUDIES |= dict(
         '(d) with correlation':_arm(None, 'hadaptive_net_s', norm='affine', cov='correlation')},
     selected={f'{k} of 96': _arm(71.58 if k==32 else None, blocks=_LAST, **({} if k==32 else dict(num_selected=k)))
         for k in (2,8,16,24,32,40)},
+    exchange={  # the last two blocks of MobileNetV3-S: is it the module that helps or hurts, or its choice?
+        'as it is':         _arm(70.01),
+        'as published':     _arm(71.58, blocks=_LAST),
+        'without a choice': _arm(None,  blocks=_LAST, **STEADY),
+        'neither block':    STUDIES['table3']['neither block']},
     baseline={'MobileNetV3-S as it is': _arm(70.01)})
 
 # %% ../nbs/21_study.ipynb #c32aff56
