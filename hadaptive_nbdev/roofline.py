@@ -16,7 +16,7 @@ from fastcore.basics import patch
 from torch import nn
 
 from . import kernel
-from .ach import ACH
+from .ach import ACH,STEADY
 from .baselines import network
 from .hadamard import n_pairs,pair_index
 from .models import MODELS
@@ -240,10 +240,11 @@ NEIGHBOURS = ('mobilenetv3_s','hadaptive_net_s','mobilenetv4_s','starnet_s1','ha
 def with_and_without(
     names,  # of networks of ours, the paper's, torchvision and timm
     device:str,
-): # yields label, network: ours twice
-    "Networks of 100 classes and random weights; ours in steps of PyTorch's operations, and with the kernel"
+): # yields label, network: ours three times
+    "Networks of 100 classes and random weights; ours in steps of PyTorch's operations, with the kernel, without a choice"
     for name in names:
-        ways = {', steps': dict(fused=False), ', kernel': dict(fused=True)} if name in MODELS else {'': {}}
+        ours = {', steps': dict(fused=False), ', kernel': dict(fused=True), ', steady': STEADY}
+        ways = ours if name in MODELS else {'': {}}
         for way,kwargs in ways.items():
             torch.manual_seed(0)
             yield name+way,network(name, num_classes=100, **kwargs).to(device)
