@@ -259,14 +259,17 @@ STUDIES |= dict(
         'inverted, ReLU6':                _blocks(**_IB, expand_act='relu6'),
         '64 channels, 120 pairs, spread, ReLU6': _mix(64, 120, pairs='spread', expand_act='relu6'),
         '118 channels, 28 pairs, spread, ReLU6': _mix(118, 28, pairs='spread', expand_act='relu6'),
-        '118 channels, 28 copies, ReLU6':        _mix(118, 28, op='copy', expand_act='relu6')},
+        '118 channels, 28 copies, spread, ReLU6': _mix(118, 28, op='copy', pairs='spread', expand_act='relu6'),
+        '64 channels, 120 copies, spread, ReLU6': _mix(64, 120, op='copy', pairs='spread', expand_act='relu6'),
+        'no products, ReLU6':             _mix(64, 0, expand_act='relu6'),
+        '118 channels, 28 copies, ReLU6': _mix(118, 28, op='copy', expand_act='relu6')},  # of the first channels only
     held_out={  # with the budget bench_tiny: other images than those that the forms were chosen with
         'inverted, ReLU6':                _blocks(**_IB, expand_act='relu6'),
         'no products, ReLU6':             _mix(64, 0, expand_act='relu6'),
         'ACH, as published':              _blocks(**_ACH),
         '64 channels, 120 pairs, spread, ReLU6': _mix(64, 120, pairs='spread', expand_act='relu6'),
         '118 channels, 28 pairs, spread, ReLU6': _mix(118, 28, pairs='spread', expand_act='relu6'),
-        '118 channels, 28 copies, ReLU6':        _mix(118, 28, op='copy', expand_act='relu6')},
+        '118 channels, 28 copies, spread, ReLU6': _mix(118, 28, op='copy', pairs='spread', expand_act='relu6')},
     confirm={  # another network and other images than those that the forms were chosen with
         'as published':        _arm(None, 'hadaptive_net_s'),
         'steady':              _arm(None, 'hadaptive_net_s', **STEADY | dict(act='hardswish')),
