@@ -55,7 +55,7 @@ def hadaptive_export(
 # %% ../nbs/24_cli.ipynb #c6441726
 @call_parse
 def hadaptive_predict(
-    model:str,           # weights.onnx, weights.safetensors, or the name of trained weights: hadaptive_net_s.cifar10
+    model:str,           # weights.onnx, weights.safetensors, or the name of trained weights (a wrong one lists them)
     images:several('image files', '+'),
     top:int=5,           # classes per image
     device:str='cpu',    # cpu or cuda

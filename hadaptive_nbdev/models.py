@@ -168,7 +168,7 @@ def _network(arch, num_classes, in_chans, pretrained, **kwargs):
 def hadaptive_net_s(
     num_classes:int=None, # outputs; None: 1000, or those of the weights
     in_chans:int=3,       # channels of the image
-    pretrained:str='',    # trained weights, such as 'cifar10'; empty: none
+    pretrained:str='',    # what follows the dot in a name of `trained`; empty: no trained weights
     **kwargs
 )->HadaptiveNet:
     "Hadaptive-Net-S: 2.1 M parameters and 131 M MACs at 100 classes and 224x224"
@@ -178,7 +178,7 @@ def hadaptive_net_s(
 def hadaptive_net_m(
     num_classes:int=None, # outputs; None: 1000, or those of the weights
     in_chans:int=3,       # channels of the image
-    pretrained:str='',    # trained weights, such as 'cifar10'; empty: none
+    pretrained:str='',    # what follows the dot in a name of `trained`; empty: no trained weights
     **kwargs
 )->HadaptiveNet:
     "Hadaptive-Net-M: 3.2 M parameters and 339 M MACs at 100 classes and 224x224"
@@ -188,7 +188,7 @@ def hadaptive_net_m(
 def hadaptive_net_l(
     num_classes:int=None, # outputs; None: 1000, or those of the weights
     in_chans:int=3,       # channels of the image
-    pretrained:str='',    # trained weights, such as 'cifar10'; empty: none
+    pretrained:str='',    # what follows the dot in a name of `trained`; empty: no trained weights
     **kwargs
 )->HadaptiveNet:
     "Hadaptive-Net-L: 6.4 M parameters and 669 M MACs at 100 classes and 224x224"

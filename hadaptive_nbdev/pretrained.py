@@ -72,10 +72,10 @@ _CARD = """## {name}
 `{call}`, or `timm.create_model('{name}', pretrained=True)`, or `hadaptive_predict {name} photo.jpg`
 
 - **Network**: {form}; {parameters:,} parameters, {macs:,} MACs at {size}×{size} pixels
-- **Data**: {source}, {train_images:,} training images enlarged to {size}×{size}, {classes} classes
+- **Data**: {source}, {train_images:,} training images at {size}×{size}, {classes} classes
 - **Recipe**: {epochs} epochs, batch {bs}, AdamW, learning rate {lr:g}, weight decay {wd:g}, {warmup:.0%} warm-up, cosine to zero, seed {seed}, {precision}, {minutes:.0f} minutes on {device}, PyTorch {torch}, {date}
 - **Accuracy**: {accuracy:.1f} % of {test_images:,} test images (95 %: {low:.1f} … {high:.1f}), top-5 {top5:.1f} %; {valid:.1f} % of {valid_images:,} validation images. One training; the test images were read once, after it
-- **Limits**: it knows {classes} classes and names one of them whatever it is shown. Photographs that were {small} before they were enlarged; its probabilities are not calibrated
+- **Limits**: it knows {classes} classes and names one of them whatever it is shown. Its probabilities are not calibrated
 - **File**: {mb:.1f} MB, float16, sha256 `{sha256}`
 - **Licence**: Apache-2.0, as the package; the photographs are not part of it"""
 
@@ -98,5 +98,5 @@ def card(
     form = 'without a choice (`STEADY`)' if run['options'].get('pairs')=='neighbours' else 'as published'
     shown = dict(call=f"{arch}(pretrained='{tag}')", form=f'{arch} {form}', low=100*low, high=100*high,
         accuracy=100*run['test_accuracy'], top5=100*run['test_top5'], valid=100*run['valid_accuracy'],
-        mb=run['bytes']/1e6, torch=run['versions']['torch'], small='32×32')
+        mb=run['bytes']/1e6, torch=run['versions']['torch'])
     return _CARD.format(name=name, **run|shown)
