@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['OPS', 'PAIRS', 'BLOCKS', 'ACTS', 'RIVALS', 'same_pair', 'identity_of_places', 'fixed_pairs', 'Pairs', 'PairExpansion',
-           'Wide', 'Star', 'Square', 'Bottleneck', 'Behind', 'Concat', 'PooledPairs', 'block_net', 'expansions',
-           'without_products', 'accuracy_of', 'examine', 'inverted']
+           'Wide', 'Star', 'Square', 'Bottleneck', 'Behind', 'Concat', 'Added', 'PooledPairs', 'block_net',
+           'expansions', 'without_products', 'accuracy_of', 'examine', 'inverted']
 
 # %% ../nbs/23_products.ipynb #b38e9552
 from contextlib import contextmanager
@@ -189,6 +189,14 @@ class Concat(nn.Module):
     def __init__(self, chs): super().__init__(); self.in_chs = chs
     def forward(self, *parts): return torch.cat(parts, 1)
 
+# %% ../nbs/23_products.ipynb #3447c999
+class Added(nn.Module):
+    "A block, and added to what it gives, maps made of fixed pairs of what it gets: no filter, no projection"
+    def __init__(self, block, chs, op='product'):
+        super().__init__()
+        self.block,self.pairs,self.made = block,Pairs(chs, chs, op, 'spread', gain=.1),Concat(0)
+    def forward(self, x): return self.block(x)+self.made(self.pairs(x, x))
+
 # %% ../nbs/23_products.ipynb #4824c066
 class PooledPairs(nn.Module):
     "Average-pooled channels, and beside them average-pooled maps made of pairs of the first of them"
@@ -217,14 +225,16 @@ def block_net(
     act:str='hardswish',  # one of `ACTS`: the activations of the whole network
     filter_act=True,      # one behind the depthwise filters? Or the name of another one
     expand_act:str=None,  # of the expansions, if it is another one than `act`
+    added:str=None,       # one of `OPS`: maps added to every block's output
     **kwargs              # of the expansion
 )->nn.Module: # (B, 3, S, S) -> (B, num_classes); S a multiple of 4
     "Stem to S/4 x S/4, `depth` bottlenecks, a 1x1 convolution, pooling, a linear classifier"
     layer,behind = ACTS[act],ACTS[filter_act if isinstance(filter_act, str) else act if filter_act else 'none']
     if block in ('wide','pairs'): kwargs = dict(act_layer=ACTS[expand_act or act], **kwargs)
     def one():
-        if block=='behind': return Behind(chs, act_layer=layer, **kwargs)
-        return Bottleneck(chs, BLOCKS[block](chs, **kwargs), act_layer=behind)
+        if block=='behind': m = Behind(chs, act_layer=layer, **kwargs)
+        else: m = Bottleneck(chs, BLOCKS[block](chs, **kwargs), act_layer=behind)
+        return Added(m, chs, added) if added else m
     pool = PooledPairs(tail, pooled, pooled_op)
     net = nn.Sequential(conv_norm_act(3, chs, 4, 4, act_layer=None), *[one() for _ in range(depth)],
                         conv_norm_act(chs, tail, act_layer=layer), pool, nn.Linear(pool.out_chs, num_classes))

@@ -145,7 +145,10 @@ STUDIES |= dict(
         'inverted, cost of behind':  _blocks(block='wide', width=115),
         'inverted, pooled products': _blocks(**_IB, pooled=496),
         'inverted, pooled squares':  _blocks(**_IB, pooled=496, pooled_op='square'),
-        'inverted, parameters of pooled': _blocks(block='wide', width=147)})
+        'inverted, parameters of pooled': _blocks(block='wide', width=147),
+        **{f'inverted, {ops} added': _blocks(**_IB, added=op)
+           for op,ops in (('product','products'), ('copy','copies'), ('square','squares'))},
+        'inverted, same cost':       STUDIES['products']['inverted, same cost']})
 
 # %% ../nbs/21_study.ipynb #41dc8824
 STUDIES |= dict(
@@ -171,7 +174,9 @@ STUDIES |= dict(
         'slots, BatchNorm':          _blocks(**_ACH, norm='batch', order='slot'),
         'slots, noise 0, BatchNorm': _blocks(**_ACH, **_STILL, order='slot'),
         'fixed selection':           _blocks(**_ACH, learnable=False),
-        'fixed selection, BatchNorm':_blocks(**_ACH, learnable=False, norm='batch')})
+        'fixed selection, BatchNorm':_blocks(**_ACH, learnable=False, norm='batch'),
+        'version 2':                 _blocks(**_ACH, **_V2, norm='dysoft'),
+        'version 2, fixed selection':_blocks(**_ACH, **_V2, norm='dysoft', learnable=False)})
 
 # %% ../nbs/21_study.ipynb #7f6b7894
 STUDIES |= dict(
@@ -235,6 +240,7 @@ STUDIES |= dict(
     main={
         **{a: STUDIES['products'][a] for a in (
             'inverted, same cost','no products, activated','ACH, as published','ACH, fixed selection')},
+        **{f'ACH, {a}': STUDIES['choice'][a] for a in ('version 2','version 2, fixed selection')},
         **{a: STUDIES['mix'][a] for a in (
             '64 channels, 120 pairs, spread','64 channels, 120 copies',
             '118 channels, 28 pairs','118 channels, 28 copies')}},
@@ -272,7 +278,7 @@ STUDIES |= dict(
         '118 channels, 28 copies, spread, ReLU6': _mix(118, 28, op='copy', pairs='spread', expand_act='relu6')},
     confirm={  # another network and other images than those that the forms were chosen with
         'as published':        _arm(None, 'hadaptive_net_s'),
-        'steady':              _arm(None, 'hadaptive_net_s', **STEADY | dict(act='hardswish')),
+        'steady, Hardswish':   _arm(None, 'hadaptive_net_s', **STEADY | dict(act='hardswish')),
         'steady, ReLU6':       _arm(None, 'hadaptive_net_s', **STEADY | dict(act='relu6')),
         'no products':         _arm(None, 'hadaptive_net_s', inverted='features'),
         'inverted, same cost': _arm(None, 'hadaptive_net_s', inverted='macs')})
