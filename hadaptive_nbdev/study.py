@@ -145,10 +145,11 @@ STUDIES |= dict(
         'inverted, cost of behind':  _blocks(block='wide', width=115),
         'inverted, pooled products': _blocks(**_IB, pooled=496),
         'inverted, pooled squares':  _blocks(**_IB, pooled=496, pooled_op='square'),
-        'inverted, parameters of pooled': _blocks(block='wide', width=147),
+        'inverted, parameters of pooled': _blocks(block='wide', width=147)},
+    added={  # to what a block gives: a product that pays for neither a filter nor a projection
+        'inverted, same cost':       _blocks(**_IB),
         **{f'inverted, {ops} added': _blocks(**_IB, added=op)
-           for op,ops in (('product','products'), ('copy','copies'), ('square','squares'))},
-        'inverted, same cost':       STUDIES['products']['inverted, same cost']})
+           for op,ops in (('product','products'), ('copy','copies'), ('square','squares'))}})
 
 # %% ../nbs/21_study.ipynb #41dc8824
 STUDIES |= dict(
