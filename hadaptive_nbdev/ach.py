@@ -200,7 +200,7 @@ def expand_fused(self:ACH,
     idx:Tensor,   # (B, k), from `choose`
     mask:Tensor,  # (B, C) straight-through weights, or None
 )->Tensor: # (B, out_chs, H, W)
-    "The same by one operator, for the norms in `FUSED_NORMS`"
+    "Features and normalised products by one operator, for the norms in `FUSED_NORMS`"
     weight = None if mask is None else mask.gather(1, idx)
     if self.norm is None: return expand(feats, idx, weight)
     moments = channel_moments(self.bn, self.norm.moments)

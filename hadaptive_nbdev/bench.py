@@ -178,14 +178,14 @@ def _bench_torch(b, target, wrap, batches=(1,), layouts=LAYOUTS):
 def bench_eager(
     b, # `Bench`
 ):
-    "PyTorch's eager mode"
+    "Time networks in PyTorch's eager mode"
     _bench_torch(b, 'eager', lambda infer, net: infer, (1,) if b.device=='cpu' else (1,32))
 
 # %% ../nbs/16_latency.ipynb #96428c83
 def bench_compile(
     b, # `Bench`
 ):
-    "torch.compile"
+    "Time networks under torch.compile"
     def wrap(infer, net):
         net.compile(dynamic=False)
         infer()

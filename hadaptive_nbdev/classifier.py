@@ -43,7 +43,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     def settings(self,
         source, # folder of images, or a name that `get_dls` knows
     )->HadaptiveSettings:
-        "What `fit` follows"
+        "The training settings that `fit` follows"
         given = {k: v for k,v in self.get_params().items() if k!='verbose'}
         return HadaptiveSettings(source=source, **given | dict(size=self.size or 0))
 

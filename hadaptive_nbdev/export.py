@@ -42,7 +42,7 @@ class _AsWritten(ACH):
 def as_written(
     model:nn.Module, # with ACH modules with CrossHadaNorm; stays as it is
 )->nn.Module: # a copy, in evaluation mode
-    "The same network, its modules as the paper writes them: a matrix selects, a table of pairs is looked up"
+    "A network with its modules as the paper writes them: a matrix selects, a table of pairs is looked up"
     model = copy.deepcopy(model).eval()
     for m in model.modules():
         if isinstance(m, ACH) and m.pairs=='chosen': m.__class__,m.fused = _AsWritten,False

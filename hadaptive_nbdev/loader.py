@@ -114,7 +114,7 @@ class MemoryLoader(DataLoader):
         for i in order.split(self.bs) if len(order) else (): yield self.images[i],self.labels[i]
 
     def after_batch(self, b):
-        "What the network sees"
+        "Normalise a batch and, in training, augment it"
         return self.views(b[0]),b[1]
 
     def new(self, bs=None, shuffle=None, **_):
@@ -180,7 +180,7 @@ def in_memory(
     cache=None,         # folder that keeps decoded images, for loaders from `get_dls`; None: nothing is kept
     device=None,        # where the bytes are; None: where the batches of `dls` go
 )->DataLoaders: # with `.vocab`, `.size`, `.source`, and `.test` if there are test images
-    "The same images, decoded once and kept on the device as bytes"
+    "Dataloaders of the same images, decoded once and kept on the device as bytes"
     _check_loaders(dls, cache)
     device,source = torch.device(device or dls.device or 'cpu'),getattr(dls, 'source', '')
     t = {k: v.to(device) for k,v in _bytes(dls, cache).items()}

@@ -244,7 +244,7 @@ def block_net(
 def expansions(
     model:nn.Module, # any network
 )->dict: # name -> module whose outputs from `in_chs` on are products (or stand in their place)
-    "Where the products are"
+    "The modules of a network that make products"
     found = {n: m for n,m in model.named_modules() if isinstance(m, (ACH,PairExpansion,Concat,PooledPairs))}
     return {n: m for n,m in found.items() if getattr(m, 'out_chs', m.in_chs+1)>m.in_chs}
 

@@ -75,7 +75,7 @@ class Checkpoint(Callback):
         self.state = None
 
     def after_epoch(self):
-        "Write the file"
+        "Write the checkpoint"
         if rank_distrib(): return
         torch.save(self.content(), buffer := io.BytesIO())
         write_whole(self.path, buffer.getbuffer())

@@ -115,7 +115,7 @@ def ways(self:Expansion,
     training:bool,      # forward and backward? Else inference
     compiled:bool=True, # `torch.compile` of the first, too?
 )->dict: # name -> function without arguments
-    "All ways there are"
+    "All ways to expand that there are"
     fns = {way: self.call(way, training) for way in ('eager','gather')}
     if compiled: fns['compile'] = self.call(torch.compile(self.eager, dynamic=False), training)
     if self.has_naive and not training: fns['naive'] = self.call('naive', False)
@@ -253,7 +253,7 @@ def with_and_without(
 def bench_inference(
     b, # `Bench`
 ):
-    "Networks on one image"
+    "Time networks on one image"
     for dtype,layout in (('float32','contiguous'),('float16','channels_last'))[:1 if b.device=='cpu' else None]:
         rows,what = b.rows('kernel_networks', ['dtype','layout']),b.what(dtype=dtype, layout=layout)
         if rows.done(**what) or b.late(): continue

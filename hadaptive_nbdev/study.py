@@ -428,7 +428,7 @@ def row_of(
 def epochs_of(
     learn, # from `train`
 )->pd.DataFrame: # a row per epoch: losses, accuracies, each module's temperature, entropy of selection and pairs kept
-    "How a training went"
+    "Table of the epochs of a run"
     log,table = learn.selection_recorder.log,learn.epochs
     for col in ('tau','entropy','kept') if len(log) else ():
         table = table.join(log.pivot(index='epoch', columns='module', values=col).add_prefix(f'{col} '))
@@ -566,7 +566,7 @@ def by_seed(
     runs:pd.DataFrame,       # from `results`
     metric='test_accuracy',  # column, a share
 )->pd.DataFrame: # a row per seed, a column per arm, in %; nan where there is no run yet
-    "One number of each run"
+    "One number of each run, by seed and arm"
     wide = runs.pivot(index='seed', columns='arm', values=metric)
     return 100*wide.reindex(columns=list(STUDIES[study])).astype(float)
 
@@ -575,7 +575,7 @@ def summary(
     runs:pd.DataFrame,       # from `results`
     metric='test_accuracy',  # column, a share
 )->pd.DataFrame: # a row per arm: the paper's top-1 and ours, mean and standard deviation over n seeds, in %
-    "Ours beside the paper's"
+    "Accuracy of each arm beside the paper's"
     wide = by_seed(study, runs, metric)
     paper = pd.Series({a: arm['paper'] for a,arm in STUDIES[study].items()}, dtype=float)
     return pd.DataFrame(dict(paper=paper, mean=wide.mean(), sd=wide.std(), n=wide.notna().sum()))

@@ -109,7 +109,7 @@ class Bench:
         self.stop = time.perf_counter() + 60*minutes if minutes else float('inf')
 
     def late(self)->bool:
-        "Is the time over?"
+        "Is the time for measuring over?"
         return time.perf_counter() > self.stop
 
     def rows(self,

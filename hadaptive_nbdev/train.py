@@ -75,15 +75,15 @@ class TemperatureCallback(Callback):
     order,run_valid = 20,False  # after MixedPrecision has unscaled
 
     def before_fit(self):
-        "Find the modules"
+        "Find the ACH modules"
         self.adaptive = list(adaptive_modules(self.model).values())
 
     def before_batch(self):
-        "Noise"
+        "Set each module's noise by the progress of the training"
         for m in self.adaptive: m.set_progress(self.pct_train)
 
     def before_step(self):
-        "Temperature"
+        "Update each module's temperature from its gradient"
         for m in self.adaptive:
             w = m.score_weight
             if w is not None and w.grad is not None: m.temperature.update(w.grad.norm())
@@ -112,7 +112,7 @@ class SelectionRecorder(Callback):
     def __init__(self): self.rows,self.rates,self.chosen,self.hooks,self.trained = [],{},{},[],False
 
     def before_fit(self):
-        "Hook the scorers"
+        "Hook the evaluation networks"
         self.adaptive = adaptive_modules(unwrapped(self.model))
         self.hooks = [m.scorer.register_forward_hook(partial(self._count, n)) for n,m in self.adaptive.items()]
 
@@ -231,7 +231,7 @@ class EpochTable(Callback):
     order = 75
     def __init__(self, path): self.path = path
     def after_epoch(self):
-        "Write it anew"
+        "Write the table of epochs anew"
         if not rank_distrib(): write_whole(self.path, epoch_table(self.learn).to_csv(index=False))
 
 # %% ../nbs/09_training.ipynb #b7a6ed0a
@@ -252,7 +252,7 @@ def final_results(
     learn:Learner, # fitted
     test:bool,     # read the test images, if there are any?
 )->dict: # valid_loss, valid_accuracy, valid_top5, and the same of test
-    "What a training comes to"
+    "Loss and accuracies at the end of a training"
     last,dls = epoch_table(learn).iloc[-1],learn.dls
     found = {f'valid_{k.removeprefix("valid_")}': float(last[k]) for k in ('valid_loss','accuracy','top5')}
     dl = dls.test if hasattr(dls, 'test') else get_test_dl(dls) if len(dls.test_items) else None
@@ -351,7 +351,7 @@ def load_images(
 def sizes(
     dls:DataLoaders, # from `get_dls` or `in_memory`
 )->dict: # train_images, valid_images, test_images
-    "How many images there are"
+    "Numbers of training, validation and test images"
     if hasattr(dls, 'test_items'): n = len(dls.train_ds),len(dls.valid_ds),len(dls.test_items)
     else: n = len(dls.train.images),len(dls.valid.images),len(dls.test.images) if dls.test else 0
     return dict(zip(('train_images','valid_images','test_images'), n))
@@ -401,7 +401,7 @@ def headline(
     run:dict,        # from `describe`
     dls:DataLoaders, # the images
 )->str:
-    "The same in a line for the terminal"
+    "A training's result in a line for the terminal"
     names = dict(train='training', valid='validation', test='test')
     images = ', '.join(f'{run[f"{k}_images"]} {name}' for k,name in names.items())
     costs = f'{run["parameters"]/1e6:.2f} M parameters, {run["macs"]/1e6:.1f} M MACs at {dls.size}×{dls.size}'
