@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from .ach import ACH,xavier_init
 from .blocks import HadamardBottleneck,conv_norm_act
 from .hadamard import n_pairs,neighbour_index,pair_index
+from .norm import DySoft
 
 # %% ../nbs/23_products.ipynb #f2fc802b
 def same_pair(
@@ -75,14 +76,14 @@ class Pairs(nn.Module):
         n:int=120,             # pairs
         op:str='product',      # one of `OPS`
         pairs:str='first',     # one of `PAIRS`
-        norm:str='batch',      # 'batch', or None for the raw products
-        gain:float=1.,         # first weight of that BatchNorm
+        norm:str='batch',      # 'batch', 'dysoft', or None for the raw products
+        gain:float=1.,         # first weight of that norm
     ):
         super().__init__()
         self.op,self.n = OPS[op],n
         self.register_buffer('index', fixed_pairs(chs, n, pairs), persistent=False)
-        self.norm = nn.BatchNorm2d(n) if norm=='batch' else nn.Identity()
-        if norm=='batch': nn.init.constant_(self.norm.weight, gain)
+        self.norm = dict(batch=nn.BatchNorm2d, dysoft=DySoft).get(norm, nn.Identity)(n)
+        if norm: nn.init.constant_(self.norm.weight, gain)
 
     def forward(self,
         a:Tensor, # (B, C, H, W): first factors
@@ -99,7 +100,7 @@ class PairExpansion(nn.Module):
         n:int=120,           # pairs; 0: the pointwise convolution alone
         width:int=None,      # channels of the convolution; None: C
         second:bool=False,   # a projection of its own for the second factor?
-        activated:bool=False, # an activation on what passes to the depthwise filter (the factors stay without)?
+        activated:bool=False, # an activation on what passes to the depthwise filter (the factors stay without)? Or on the 'features' alone
         act_layer=nn.Hardswish, # which, or None
         **kwargs
     ):
@@ -109,12 +110,13 @@ class PairExpansion(nn.Module):
         self.conv,self.bn = nn.Conv2d(chs, width, 1),nn.BatchNorm2d(width)
         self.second = conv_norm_act(chs, width, act_layer=None) if second else None
         self.pairs = Pairs(width, n, **kwargs) if n else None
-        self.act = act_layer() if activated and act_layer else nn.Identity()
+        self.act,self.alone = act_layer() if activated and act_layer else nn.Identity(),activated=='features'
 
     def forward(self, x):
         a = self.bn(self.conv(x))
         if self.pairs is None: return self.act(a)
-        return self.act(torch.cat([a, self.pairs(a, a if self.second is None else self.second(x))], 1))
+        made = self.pairs(a, a if self.second is None else self.second(x))
+        return torch.cat([self.act(a), made], 1) if self.alone else self.act(torch.cat([a, made], 1))
 
 # %% ../nbs/23_products.ipynb #eaccee51
 class Wide(nn.Sequential):
@@ -212,7 +214,7 @@ class PooledPairs(nn.Module):
 # %% ../nbs/23_products.ipynb #e92ec401
 BLOCKS = dict(pairs=PairExpansion, ach=ACH, wide=Wide, star=Star)
 ACTS = dict(hardswish=nn.Hardswish, relu=nn.ReLU, relu6=nn.ReLU6, clip=partial(nn.Hardtanh, -3, 3),
-            square=Square, none=None)
+            softsign=nn.Softsign, square=Square, none=None)
 
 def block_net(
     num_classes:int=10,   # outputs

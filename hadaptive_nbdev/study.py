@@ -284,6 +284,20 @@ STUDIES |= dict(
         'no products':         _arm(None, 'hadaptive_net_s', inverted='features'),
         'inverted, same cost': _arm(None, 'hadaptive_net_s', inverted='macs')})
 
+# %% ../nbs/21_study.ipynb #5d022af5
+_SOFT = dict(pairs='spread', norm='dysoft')  # the second version's norm, which bounds what it normalises
+_FEATURES = dict(_SOFT, activated='features', expand_act='relu6')
+STUDIES['soft'] = {
+    'inverted, ReLU6':                    STUDIES['bounded']['inverted, ReLU6'],
+    'inverted, softsign':                 _blocks(**_IB, expand_act='softsign'),
+    '120 pairs of 16, DySoft':            _blocks(norm='dysoft'),
+    '120 pairs, DySoft':                  _blocks(**_SOFT),
+    '120 copies, DySoft':                 _blocks(**_SOFT, op='copy'),
+    '120 pairs, DySoft, features ReLU6':  _blocks(**_FEATURES),
+    '120 copies, DySoft, features ReLU6': _blocks(**_FEATURES, op='copy'),
+    '118 channels, 28 pairs, DySoft, features ReLU6':  _blocks(**_FEATURES, width=118, n=28),
+    '118 channels, 28 copies, DySoft, features ReLU6': _blocks(**_FEATURES, width=118, n=28, op='copy')}
+
 # %% ../nbs/21_study.ipynb #2ec12d98
 def build(
     arm:dict,        # of `STUDIES`, or a run's: arch, blocks, options
