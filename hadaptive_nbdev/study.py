@@ -297,6 +297,10 @@ STUDIES['soft'] = {
     '120 copies, DySoft, features ReLU6': _blocks(**_FEATURES, op='copy'),
     '118 channels, 28 pairs, DySoft, features ReLU6':  _blocks(**_FEATURES, width=118, n=28),
     '118 channels, 28 copies, DySoft, features ReLU6': _blocks(**_FEATURES, width=118, n=28, op='copy')}
+STUDIES['soft_duel'] = {  # with ten seeds
+    **{a: STUDIES['soft'][a] for a in ('inverted, ReLU6','120 pairs, DySoft','120 pairs, DySoft, features ReLU6',
+                                       '120 copies, DySoft, features ReLU6')},
+    'inverted, ReLU':                     STUDIES['relu']['inverted']}  # in the place of every activation
 
 # %% ../nbs/21_study.ipynb #2ec12d98
 def build(
