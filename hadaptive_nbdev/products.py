@@ -16,7 +16,7 @@ from fastcore.meta import delegates
 from torch import Tensor,nn
 from torch.nn import functional as F
 
-from .ach import ACH,xavier_init
+from .ach import ACH,_check,xavier_init
 from .blocks import HadamardBottleneck,conv_norm_act
 from .hadamard import n_pairs,neighbour_index,pair_index
 from .norm import DySoft
@@ -82,7 +82,9 @@ class Pairs(nn.Module):
         super().__init__()
         self.op,self.n = OPS[op],n
         self.register_buffer('index', fixed_pairs(chs, n, pairs), persistent=False)
-        self.norm = dict(batch=nn.BatchNorm2d, dysoft=DySoft).get(norm, nn.Identity)(n)
+        norms = {'batch': nn.BatchNorm2d, 'dysoft': DySoft, None: nn.Identity}
+        _check('norm', norm, norms)
+        self.norm = norms[norm](n)
         if norm: nn.init.constant_(self.norm.weight, gain)
 
     def forward(self,
@@ -105,6 +107,7 @@ class PairExpansion(nn.Module):
         **kwargs
     ):
         super().__init__()
+        _check('activated', activated, (False,True,'features'))
         width = width or chs
         self.in_chs,self.out_chs = width,width+n
         self.conv,self.bn = nn.Conv2d(chs, width, 1),nn.BatchNorm2d(width)
