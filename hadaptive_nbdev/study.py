@@ -301,6 +301,8 @@ STUDIES['soft_duel'] = {  # with ten seeds
     **{a: STUDIES['soft'][a] for a in ('inverted, ReLU6','120 pairs, DySoft','120 pairs, DySoft, features ReLU6',
                                        '120 copies, DySoft, features ReLU6')},
     'inverted, ReLU':                     STUDIES['relu']['inverted']}  # in the place of every activation
+STUDIES['held_out'] |= {a: STUDIES['soft'][a] for a in ('120 pairs, DySoft, features ReLU6',
+                                                        '120 copies, DySoft, features ReLU6')}
 
 # %% ../nbs/21_study.ipynb #2ec12d98
 def build(
