@@ -299,7 +299,8 @@ STUDIES['soft'] = {
     '118 channels, 28 copies, DySoft, features ReLU6': _blocks(**_FEATURES, width=118, n=28, op='copy')}
 STUDIES['soft_duel'] = {  # with ten seeds
     **{a: STUDIES['soft'][a] for a in ('inverted, ReLU6','120 pairs, DySoft','120 pairs, DySoft, features ReLU6',
-                                       '120 copies, DySoft, features ReLU6')},
+                                       '120 copies, DySoft, features ReLU6','118 channels, 28 pairs, DySoft, features ReLU6',
+                                       '118 channels, 28 copies, DySoft, features ReLU6')},
     'inverted, ReLU':                     STUDIES['relu']['inverted']}  # in the place of every activation
 STUDIES['soft_frontier'] = {  # at three costs, each beside an inverted bottleneck of the same MACs
     **{f'{n} pairs, DySoft, features ReLU6': _blocks(**_FEATURES, **({} if n==120 else dict(n=n))) for n in (28,120,276)},
