@@ -51,7 +51,8 @@ def identity_of_places(
 # %% ../nbs/23_products.ipynb #d55ad8f0
 OPS = dict(  # what may stand in the place of a product of two maps a and b
     product=torch.mul, copy=lambda a,b: a, sum=torch.add, maximum=torch.maximum, square=lambda a,b: a*a,
-    gate=lambda a,b: a*F.hardsigmoid(b), half=lambda a,b: a*F.hardswish(b))
+    gate=lambda a,b: a*F.hardsigmoid(b), half=lambda a,b: a*F.hardswish(b),
+    noise=lambda a,b: torch.randn_like(a))  # new with every image
 PAIRS = 'first','spread','same'
 
 def fixed_pairs(

@@ -308,6 +308,16 @@ STUDIES['soft_frontier'] = {  # at three costs, each beside an inverted bottlene
 STUDIES['held_out'] |= {a: STUDIES['soft'][a] for a in ('120 pairs, DySoft, features ReLU6',
                                                         '120 copies, DySoft, features ReLU6')}
 
+# %% ../nbs/21_study.ipynb #dd49650d
+STUDIES['moves'] = {  # what moves the pairs of a place, and what a place costs that holds nothing
+    'no products':                         STUDIES['products']['no products'],
+    'noise in the places':                 _blocks(op='noise'),
+    'moved by noise and gradient':         STUDIES['choice']['static, by channel'],
+    'moved by noise':                      _blocks(**_ACH, scorer='static', order='channel', straight_through=False),
+    'moved by the gradient':               STUDIES['choice']['static, by channel, noise 0'],
+    'not moved':                           STUDIES['choice']['static, by channel, noise 0, no gradient']}
+STUDIES['duel']['64 channels, 120 repeats, spread, ReLU6'] = _mix(64, 120, op='copy', norm=None, pairs='spread', expand_act='relu6')
+
 # %% ../nbs/21_study.ipynb #2ec12d98
 def build(
     arm:dict,        # of `STUDIES`, or a run's: arch, blocks, options
