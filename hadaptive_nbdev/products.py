@@ -52,16 +52,17 @@ def identity_of_places(
 OPS = dict(  # what may stand in the place of a product of two maps a and b
     product=torch.mul, copy=lambda a,b: a, sum=torch.add, maximum=torch.maximum, square=lambda a,b: a*a,
     gate=lambda a,b: a*F.hardsigmoid(b), half=lambda a,b: a*F.hardswish(b),
+    detached=lambda a,b: (a*b).detach(),    # the product, but no gradient to what it is made of
     noise=lambda a,b: torch.randn_like(a))  # new with every image
-PAIRS = 'first','spread','same'
+PAIRS = 'first','spread','same','redrawn'
 
 def fixed_pairs(
     chs:int,     # channels, C
     n:int,       # pairs
-    how:str='first', # one of `PAIRS`: all of the first channels, pairs that use all channels alike, each with itself
+    how:str='first', # one of `PAIRS`: all of the first channels, pairs that use all channels alike, each with itself; 'redrawn' ones begin as 'spread'
 )->Tensor: # (2, n), int64
     "Pairs of channels that no image changes"
-    if how=='spread': return neighbour_index(chs, n)
+    if how in ('spread','redrawn'): return neighbour_index(chs, n)
     if how=='same' and 0 <= n <= chs: return torch.arange(n).expand(2, -1)
     k = next((k for k in range(chs+1) if n_pairs(k)==n), None) if n else 0
     if how!='first' or k is None:
@@ -81,7 +82,7 @@ class Pairs(nn.Module):
         gain:float=1.,         # first weight of that norm
     ):
         super().__init__()
-        self.op,self.n = OPS[op],n
+        self.op,self.n,self.chs,self.redrawn = OPS[op],n,chs,pairs=='redrawn'
         self.register_buffer('index', fixed_pairs(chs, n, pairs), persistent=False)
         norms = {'batch': nn.BatchNorm2d, 'dysoft': DySoft, None: nn.Identity}
         _check('norm', norm, norms)
@@ -92,6 +93,11 @@ class Pairs(nn.Module):
         a:Tensor, # (B, C, H, W): first factors
         b:Tensor, # (B, C, H, W): second factors
     )->Tensor: # (B, n, H, W)
+        if self.redrawn and self.training:  # two other channels for every place and image
+            i = torch.randint(self.chs, (len(a),self.n), device=a.device)
+            j = (i+torch.randint(1, self.chs, i.shape, device=a.device))%self.chs
+            image = torch.arange(len(a), device=a.device)[:,None]
+            return self.norm(self.op(a[image,i], b[image,j]))
         return self.norm(self.op(a.index_select(1, self.index[0]), b.index_select(1, self.index[1])))
 
 # %% ../nbs/23_products.ipynb #10de296a

@@ -226,10 +226,10 @@ STUDIES |= dict(
         **{f'inverted, {w}, ReLU6': _blocks(block='wide', width=w, expand_act='relu6') for w in (80,134,240)},
         **{f'{n} pairs, ReLU6': _mix(64, n, pairs='spread', expand_act='relu6') for n in (28,120,276)}},
     relu={
-        'inverted':                        _blocks(**_IB, act='relu'),
-        'no products, activated':          _mix(64, 0, act='relu'),
-        'fixed pairs, spread':             _blocks(act='relu', pairs='spread'),
-        '95 channels, 66 pairs, spread':   _mix(95, 66, act='relu', pairs='spread')},
+        'inverted, ReLU everywhere':       _blocks(**_IB, act='relu'),
+        'no products, ReLU everywhere':    _mix(64, 0, act='relu'),
+        'fixed pairs, spread, ReLU everywhere': _blocks(act='relu', pairs='spread'),
+        '95 channels, 66 pairs, spread, ReLU everywhere': _mix(95, 66, act='relu', pairs='spread')},
     long={  # for the budget bench_long: does the order change with the length of training?
         'inverted, same cost':       _blocks(**_IB),
         'no products, activated':    _mix(64, 0),
@@ -301,7 +301,7 @@ STUDIES['soft_duel'] = {  # with ten seeds
     **{a: STUDIES['soft'][a] for a in ('inverted, ReLU6','120 pairs, DySoft','120 pairs, DySoft, features ReLU6',
                                        '120 copies, DySoft, features ReLU6','118 channels, 28 pairs, DySoft, features ReLU6',
                                        '118 channels, 28 copies, DySoft, features ReLU6')},
-    'inverted, ReLU':                     STUDIES['relu']['inverted']}  # in the place of every activation
+    'inverted, ReLU everywhere':          STUDIES['relu']['inverted, ReLU everywhere']}
 STUDIES['soft_frontier'] = {  # at three costs, each beside an inverted bottleneck of the same MACs
     **{f'{n} pairs, DySoft, features ReLU6': _blocks(**_FEATURES, **({} if n==120 else dict(n=n))) for n in (28,120,276)},
     **{f'inverted, {w}, ReLU6': _blocks(block='wide', width=w, expand_act='relu6') for w in (80,134,224)}}
@@ -312,6 +312,8 @@ STUDIES['held_out'] |= {a: STUDIES['soft'][a] for a in ('120 pairs, DySoft, feat
 STUDIES['moves'] = {  # what moves the pairs of a place, and what a place costs that holds nothing
     'no products':                         STUDIES['products']['no products'],
     'noise in the places':                 _blocks(op='noise'),
+    'pairs redrawn':                       _blocks(pairs='redrawn'),
+    'pairs redrawn, no gradient through':  _blocks(pairs='redrawn', op='detached'),
     'moved by noise and gradient':         STUDIES['choice']['static, by channel'],
     'moved by noise':                      _blocks(**_ACH, scorer='static', order='channel', straight_through=False),
     'moved by the gradient':               STUDIES['choice']['static, by channel, noise 0'],
