@@ -363,6 +363,11 @@ STUDIES['lr'] = {f'{lr:g}': dict(_arm(None), lr=lr, test=False) for lr in LRS}
 STUDIES['bench_lr'] = {f'{name}, {lr:g}': dict(arm, lr=lr, test=False)
     for name,arm in (('inverted', _blocks(**_IB)), ('fixed pairs', _blocks()), ('ACH', _blocks(**_ACH)))
     for lr in (1e-3,4e-3,8e-3)}
+STUDIES['duel_lr'] = {f'{a}, {lr:g}': dict(STUDIES[s][a], lr=lr, test=False)
+    for lr in (8e-3,16e-3)  # beside the budget's
+    for s,a in (('duel','inverted, ReLU6'), ('duel','64 channels, 120 pairs, spread, ReLU6'),
+                ('duel','118 channels, 28 pairs, spread, ReLU6'), ('soft_duel','120 pairs, DySoft, features ReLU6'),
+                ('duel','64 channels, 120 copies, spread, ReLU6'))}
 STUDIES['desk_lr'] = {f'{name}, {lr:g}': dict(arm, lr=lr, test=False)
     for lr in (1e-3,2e-3,4e-3)
     for name,arm in (('as it is', _arm(None)), ('neither block', STUDIES['table3']['neither block']),
