@@ -361,8 +361,9 @@ BUDGETS = dict(  # data: the set of which this project keeps rows
 LRS = 5e-4,1e-3,3e-3,6e-3,12e-3
 STUDIES['lr'] = {f'{lr:g}': dict(_arm(None), lr=lr, test=False) for lr in LRS}
 STUDIES['bench_lr'] = {f'{name}, {lr:g}': dict(arm, lr=lr, test=False)
-    for name,arm in (('inverted', _blocks(**_IB)), ('fixed pairs', _blocks()), ('ACH', _blocks(**_ACH)))
-    for lr in (1e-3,4e-3,8e-3)}
+    for name,arm in (('inverted', _blocks(**_IB)), ('no products', _mix(64, 0)), ('fixed pairs', _blocks()),
+                     ('ACH', _blocks(**_ACH)), ('ACH, fixed', _blocks(**_ACH, learnable=False)))
+    for lr in (1e-3,4e-3,8e-3,16e-3)}
 STUDIES['duel_lr'] = {f'{a}, {lr:g}': dict(STUDIES[s][a], lr=lr, test=False)
     for lr in (8e-3,16e-3)  # beside the budget's
     for s,a in (('duel','inverted, ReLU6'), ('duel','64 channels, 120 pairs, spread, ReLU6'),
