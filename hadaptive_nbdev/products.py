@@ -53,7 +53,8 @@ OPS = dict(  # what may stand in the place of a product of two maps a and b
     product=torch.mul, copy=lambda a,b: a, sum=torch.add, maximum=torch.maximum, square=lambda a,b: a*a,
     gate=lambda a,b: a*F.hardsigmoid(b), half=lambda a,b: a*F.hardswish(b),
     detached=lambda a,b: (a*b).detach(),    # the product, but no gradient to what it is made of
-    noise=lambda a,b: torch.randn_like(a))  # new with every image
+    other=lambda a,b: (a*b).roll(1, 0).detach(), # of another image of the batch
+    noise=lambda a,b: torch.randn_like(a))  # new with every image and position
 PAIRS = 'first','spread','same','redrawn'
 
 def fixed_pairs(

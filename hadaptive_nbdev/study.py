@@ -312,6 +312,7 @@ STUDIES['held_out'] |= {a: STUDIES['soft'][a] for a in ('120 pairs, DySoft, feat
 STUDIES['moves'] = {  # what moves the pairs of a place, and what a place costs that holds nothing
     'no products':                         STUDIES['products']['no products'],
     'noise in the places':                 _blocks(op='noise'),
+    "another image's products":            _blocks(op='other', pairs='spread'),
     'pairs redrawn':                       _blocks(pairs='redrawn'),
     'pairs redrawn, no gradient through':  _blocks(pairs='redrawn', op='detached'),
     'moved by noise and gradient':         STUDIES['choice']['static, by channel'],
