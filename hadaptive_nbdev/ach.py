@@ -79,7 +79,7 @@ class ACH(nn.Module):
         alpha:float=.01,      # relative step of the temperature
         fused:bool=None,      # `expand` after the BatchNorm (no second derivatives)? None: on a GPU with CuPy
         pairs:str='chosen',   # one of `PAIRINGS`: pairs of the chosen channels, or as many of neighbours among all
-        act:str=None,         # one of `ACTS`: the activation of all channels out
+        act:str=None,         # one of `ACTS`: the activation of all channels out; for norm='dysoft' of the features alone
     ):
         super().__init__()
         _check('pairs', pairs, PAIRINGS)
@@ -124,7 +124,7 @@ class ACH(nn.Module):
             raise ValueError(f'x has shape {tuple(x.shape)}: must be (B, {self.in_chs}, H, W)')
         raw = x if self.conv is None else self.conv(x)
         feats = raw if self.bn is None else self.bn(raw)
-        return self.act(self.expand_neighbours(feats) if self.pairs=='neighbours' else self.expand_chosen(raw, feats))
+        return self.expand_neighbours(feats) if self.pairs=='neighbours' else self.expand_chosen(raw, feats)
 
     def extra_repr(self):
         what = f'num_selected={self.num_selected}, norm={self.norm_name!r}, '
@@ -168,7 +168,7 @@ def expand_neighbours(self:ACH,
 )->Tensor: # (B, out_chs, H, W)
     "Features and normalised products of neighbours"
     products = neighbour_products(feats, n_pairs(self.num_selected))
-    return torch.cat([feats, products if self.norm is None else self.norm(products)], 1)
+    return self.joined(feats, products if self.norm is None else self.norm(products))
 
 @patch
 def expand_chosen(self:ACH,
@@ -178,7 +178,7 @@ def expand_chosen(self:ACH,
     "Features and normalised products of the channels that are chosen for each image"
     idx,mask = self.choose(feats)
     if self.norm_name in FUSED_NORMS and (kernel_runs(feats) if self.fused is None else self.fused):
-        return self.expand_fused(feats, idx, mask)
+        return self.act(self.expand_fused(feats, idx, mask))
     return self.expand_in_steps(raw if self.norm_name=='unnormalized' else feats, feats, idx, mask)
 
 @patch
@@ -192,7 +192,16 @@ def expand_in_steps(self:ACH,
     products = pair_products(select(factors, idx, mask))
     if isinstance(self.norm, CrossHadaNorm): products = self.norm(products, self.bn, idx)
     elif self.norm is not None: products = self.norm(products)
-    return torch.cat([feats, products], 1)
+    return self.joined(feats, products)
+
+@patch
+def joined(self:ACH,
+    feats:Tensor,    # (B, C, H, W)
+    products:Tensor, # (B, P, H, W), normalised
+)->Tensor: # (B, out_chs, H, W)
+    "Features and products, activated; DySoft is an activation of its own"
+    if self.norm_name=='dysoft': return torch.cat([self.act(feats), products], 1)
+    return self.act(torch.cat([feats, products], 1))
 
 @patch
 def expand_fused(self:ACH,

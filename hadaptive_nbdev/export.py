@@ -37,7 +37,7 @@ class _AsWritten(ACH):
         onehot = zeros.scatter(2, idx[:,:,None], 1.)
         z = (onehot@factors.flatten(2)).unflatten(2, factors.shape[2:])
         i,j = pair_index(self.num_selected, feats.device)
-        return torch.cat([feats, self.norm(z[:,i]*z[:,j], self.bn, idx)], 1)
+        return self.joined(feats, self.norm(z[:,i]*z[:,j], self.bn, idx))
 
 def as_written(
     model:nn.Module, # with ACH modules with CrossHadaNorm; stays as it is
@@ -199,7 +199,7 @@ class FixedACH(nn.Module):
         ach:ACH, # without an evaluation network, or with `StaticScores`
     ):
         super().__init__()
-        self.act = ach.act
+        self.act,self.products_too = ach.act,ach.norm_name!='dysoft'
         if ach.scorer is None: idx = torch.arange(ach.num_selected)[None]
         else: idx = ach.eval().choose_by(ach.scorer.weight[None])[0]
         self.conv,self.bn = ach.conv,ach.bn
@@ -222,7 +222,8 @@ class FixedACH(nn.Module):
         y = wide.index_select(1, self.left)*wide.index_select(1, self.right)
         if self.scale is not None: y = y*self.scale + self.shift
         if self.norm is not None: y = self.norm(y)
-        return self.act(torch.cat([feats, y.to(feats.dtype)], 1))
+        y = y.to(feats.dtype)
+        return self.act(torch.cat([feats, y], 1)) if self.products_too else torch.cat([self.act(feats), y], 1)
 
 # %% ../nbs/13_export.ipynb #ee2d677e
 IMPROVEMENTS = 'operator','fixed','ghost','stem','head'
