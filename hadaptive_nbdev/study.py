@@ -375,6 +375,7 @@ STUDIES['duel_fast'] = {a: dict(STUDIES[s][a], lr=8e-3) for s,a in (  # at the r
     ('duel','64 channels, 120 pairs, spread, ReLU6'), ('duel','64 channels, 120 copies, spread, ReLU6'),
     ('soft_duel','120 copies, DySoft, features ReLU6'), ('soft_duel','inverted, ReLU everywhere'),
     ('duel','64 channels, 120 repeats, spread, ReLU6'), ('duel','no products, ReLU6'))}
+STUDIES['held_out_fast'] = {a: arm for a,arm in STUDIES['duel_fast'].items() if 'repeats' not in a}  # with bench_tiny
 STUDIES['desk_lr'] = {f'{name}, {lr:g}': dict(arm, lr=lr, test=False)
     for lr in (1e-3,2e-3,4e-3)
     for name,arm in (('as it is', _arm(None)), ('neither block', STUDIES['table3']['neither block']),
