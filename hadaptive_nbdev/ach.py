@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SCORERS', 'NORMS', 'FUSED_NORMS', 'ORDERS', 'PAIRINGS', 'ACTS', 'STEADY', 'StaticScores', 'ECA', 'scorer_net',
-           'xavier_init', 'ACH']
+           'one_of', 'xavier_init', 'ACH']
 
 # %% ../nbs/04_ach.ipynb #95faf231
 import torch
@@ -51,7 +51,12 @@ PAIRINGS = 'chosen','neighbours'
 ACTS = {None: nn.Identity, 'hardswish': nn.Hardswish, 'relu6': nn.ReLU6}
 STEADY = dict(pairs='neighbours', norm='batch', act='relu6')
 
-def _check(name, value, allowed):
+def one_of(
+    name:str, # of the argument
+    value,    # as it was given
+    allowed,  # the values that may be
+):
+    "Refuse a value that is not allowed, by its argument's name"
     if value not in allowed: raise ValueError(f'{name}={value!r}: must be one of {", ".join(map(repr, allowed))}')
 
 def xavier_init(
@@ -79,11 +84,11 @@ class ACH(nn.Module):
         alpha:float=.01,      # relative step of the temperature
         fused:bool=None,      # `expand` after the BatchNorm (no second derivatives)? None: on a GPU with CuPy
         pairs:str='chosen',   # one of `PAIRINGS`: pairs of the chosen channels, or as many of neighbours among all
-        act:str=None,         # one of `ACTS`: the activation of all channels out; for norm='dysoft' of the features alone
+        act:str=None,         # one of `ACTS`: the activation of all channels out; for 'dysoft' of the features alone
     ):
         super().__init__()
-        _check('pairs', pairs, PAIRINGS)
-        _check('act', act, list(ACTS))
+        one_of('pairs', pairs, PAIRINGS)
+        one_of('act', act, list(ACTS))
         if pairs=='neighbours':
             learnable,what = False,"for pairs='neighbours', which choose nothing"
             if norm not in ('batch','dysoft',None):
@@ -92,9 +97,9 @@ class ACH(nn.Module):
         if not 2 <= num_selected <= in_chs:
             raise ValueError(f'num_selected={num_selected}: must be from 2 to in_chs={in_chs}')
         checks = ('norm',norm,NORMS),('cov',cov,COVARIANCES),('scorer',scorer,SCORERS),('order',order,ORDERS)
-        for name,value,allowed in checks: _check(name, value, allowed)
-        if not pointwise: _check('norm', norm, ('batch','dysoft',None))
-        if fused: _check('norm', norm, FUSED_NORMS)
+        for name,value,allowed in checks: one_of(name, value, allowed)
+        if not pointwise: one_of('norm', norm, ('batch','dysoft',None))
+        if fused: one_of('norm', norm, FUSED_NORMS)
         if order=='slot' and in_chs%num_selected:
             raise ValueError(f"num_selected={num_selected}: must divide in_chs={in_chs} for order='slot'")
         if not noise >= 0: raise ValueError(f'noise={noise}: must be at least 0')

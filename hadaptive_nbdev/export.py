@@ -199,7 +199,7 @@ class FixedACH(nn.Module):
         ach:ACH, # without an evaluation network, or with `StaticScores`
     ):
         super().__init__()
-        self.act,self.products_too = ach.act,ach.norm_name!='dysoft'
+        self.act,self.norm_name = ach.act,ach.norm_name
         if ach.scorer is None: idx = torch.arange(ach.num_selected)[None]
         else: idx = ach.eval().choose_by(ach.scorer.weight[None])[0]
         self.conv,self.bn = ach.conv,ach.bn
@@ -222,8 +222,9 @@ class FixedACH(nn.Module):
         y = wide.index_select(1, self.left)*wide.index_select(1, self.right)
         if self.scale is not None: y = y*self.scale + self.shift
         if self.norm is not None: y = self.norm(y)
-        y = y.to(feats.dtype)
-        return self.act(torch.cat([feats, y], 1)) if self.products_too else torch.cat([self.act(feats), y], 1)
+        return self.joined(feats, y.to(feats.dtype))
+
+    joined = ACH.joined
 
 # %% ../nbs/13_export.ipynb #ee2d677e
 IMPROVEMENTS = 'operator','fixed','ghost','stem','head'

@@ -16,7 +16,7 @@ from fastcore.meta import delegates
 from torch import Tensor,nn
 from torch.nn import functional as F
 
-from .ach import ACH,_check,xavier_init
+from .ach import ACH,one_of,xavier_init
 from .blocks import HadamardBottleneck,conv_norm_act
 from .hadamard import n_pairs,neighbour_index,pair_index
 from .norm import DySoft
@@ -60,7 +60,7 @@ PAIRS = 'first','spread','same','redrawn'
 def fixed_pairs(
     chs:int,     # channels, C
     n:int,       # pairs
-    how:str='first', # one of `PAIRS`: all of the first channels, pairs that use all channels alike, each with itself; 'redrawn' ones begin as 'spread'
+    how:str='first', # one of `PAIRS`: of the first channels, of all alike, each with itself; 'redrawn'
 )->Tensor: # (2, n), int64
     "Pairs of channels that no image changes"
     if how in ('spread','redrawn'): return neighbour_index(chs, n)
@@ -86,7 +86,7 @@ class Pairs(nn.Module):
         self.op,self.n,self.chs,self.redrawn = OPS[op],n,chs,pairs=='redrawn'
         self.register_buffer('index', fixed_pairs(chs, n, pairs), persistent=False)
         norms = {'batch': nn.BatchNorm2d, 'dysoft': DySoft, None: nn.Identity}
-        _check('norm', norm, norms)
+        one_of('norm', norm, norms)
         self.norm = norms[norm](n)
         if norm: nn.init.constant_(self.norm.weight, gain)
 
@@ -115,7 +115,7 @@ class PairExpansion(nn.Module):
         **kwargs
     ):
         super().__init__()
-        _check('activated', activated, (False,True,'features'))
+        one_of('activated', activated, (False,True,'features'))
         width = width or chs
         self.in_chs,self.out_chs = width,width+n
         self.conv,self.bn = nn.Conv2d(chs, width, 1),nn.BatchNorm2d(width)

@@ -142,7 +142,7 @@ class HadaptiveSettings(TrainSettings):
     order:str='score'    # order of the chosen channels: score or channel; slot: one from each group (hadaptive_net_s)
     fixed:bool=False     # take the first channels instead of choosing
     pairs:str='chosen'   # chosen: all pairs of the chosen channels; neighbours: as many pairs among all channels
-    act:str='none'       # activation of features and products before the depthwise filter: none, hardswish or relu6
+    act:str='none'       # before the filter: none, hardswish or relu6 (with dysoft on features alone)
 
     def __post_init__(self):
         super().__post_init__()

@@ -299,11 +299,13 @@ STUDIES['soft'] = {
     '118 channels, 28 copies, DySoft, features ReLU6': _blocks(**_FEATURES, width=118, n=28, op='copy')}
 STUDIES['soft_duel'] = {  # with ten seeds
     **{a: STUDIES['soft'][a] for a in ('inverted, ReLU6','120 pairs, DySoft','120 pairs, DySoft, features ReLU6',
-                                       '120 copies, DySoft, features ReLU6','118 channels, 28 pairs, DySoft, features ReLU6',
+                                       '120 copies, DySoft, features ReLU6',
+                                       '118 channels, 28 pairs, DySoft, features ReLU6',
                                        '118 channels, 28 copies, DySoft, features ReLU6')},
     'inverted, ReLU everywhere':          STUDIES['relu']['inverted, ReLU everywhere']}
 STUDIES['soft_frontier'] = {  # at three costs, each beside an inverted bottleneck of the same MACs
-    **{f'{n} pairs, DySoft, features ReLU6': _blocks(**_FEATURES, **({} if n==120 else dict(n=n))) for n in (28,120,276)},
+    **{f'{n} pairs, DySoft, features ReLU6': _blocks(**_FEATURES, **({} if n==120 else dict(n=n)))
+       for n in (28,120,276)},
     **{f'inverted, {w}, ReLU6': _blocks(block='wide', width=w, expand_act='relu6') for w in (80,134,224)}}
 STUDIES['held_out'] |= {a: STUDIES['soft'][a] for a in ('120 pairs, DySoft, features ReLU6',
                                                         '120 copies, DySoft, features ReLU6')}
@@ -319,7 +321,8 @@ STUDIES['moves'] = {  # what moves the pairs of a place, and what a place costs 
     'moved by noise':                      _blocks(**_ACH, scorer='static', order='channel', straight_through=False),
     'moved by the gradient':               STUDIES['choice']['static, by channel, noise 0'],
     'not moved':                           STUDIES['choice']['static, by channel, noise 0, no gradient']}
-STUDIES['duel']['64 channels, 120 repeats, spread, ReLU6'] = _mix(64, 120, op='copy', norm=None, pairs='spread', expand_act='relu6')
+STUDIES['duel']['64 channels, 120 repeats, spread, ReLU6'] = _mix(
+    64, 120, op='copy', norm=None, pairs='spread', expand_act='relu6')
 
 # %% ../nbs/21_study.ipynb #2ec12d98
 def build(
@@ -370,7 +373,7 @@ STUDIES['duel_lr'] = {f'{a}, {lr:g}': dict(STUDIES[s][a], lr=lr, test=False)
     for s,a in (('duel','inverted, ReLU6'), ('duel','64 channels, 120 pairs, spread, ReLU6'),
                 ('duel','118 channels, 28 pairs, spread, ReLU6'), ('soft_duel','120 pairs, DySoft, features ReLU6'),
                 ('duel','64 channels, 120 copies, spread, ReLU6'))}
-STUDIES['duel_fast'] = {a: dict(STUDIES[s][a], lr=8e-3) for s,a in (  # at the rate that most of them like better
+STUDIES['duel_fast'] = {a: dict(STUDIES[s][a], lr=8e-3) for s,a in (  # at twice the rate
     ('duel','inverted, ReLU6'), ('soft_duel','120 pairs, DySoft, features ReLU6'),
     ('duel','64 channels, 120 pairs, spread, ReLU6'), ('duel','64 channels, 120 copies, spread, ReLU6'),
     ('soft_duel','120 copies, DySoft, features ReLU6'), ('soft_duel','inverted, ReLU everywhere'),
