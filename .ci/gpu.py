@@ -1,14 +1,16 @@
-"""All that only a GPU can show, in the order of its worth: gpu.py [MINUTES] [--quick].
+"""All that only a GPU can show, in the order of its worth: gpu.py [MINUTES] [--quick] [--no-studies].
 
-Each step is a command of the package (or of the toolkit) with a time of its own; its rows are in results/ as soon as they are measured, and the same
-command goes on where an earlier one stopped. A step that fails or takes too long is named and left out. With --quick the same steps on a CPU, small, into
-a folder of their own: a rehearsal. Needs the package with '.[dev]' installed; the studies, the images of their budget in the folder of that name.
+First what is right or wrong, side by side, while kernels and networks are compiled; then the timings, one after the other; then trainings. Each step is a
+command of the package (or of the toolkit) with a time of its own; its rows are in results/ as soon as they are measured, and the same command goes on where
+an earlier one stopped. A step that fails or takes too long is named and left out. With --quick the same steps on a CPU, small, into a folder of their own:
+a rehearsal. Needs the package with '.[dev]' installed; the studies, the images of their budget in the folder of that name.
 """
 import os,shutil,subprocess,sys,tempfile,time
 from pathlib import Path
 
-root,quick = Path(__file__).resolve().parents[1],'--quick' in sys.argv
-minutes = next((float(a) for a in sys.argv[1:] if a!='--quick'), 28)
+root,options = Path(__file__).resolve().parents[1],{a for a in sys.argv[1:] if a.startswith('--')}
+quick = '--quick' in options
+minutes = next((float(a) for a in sys.argv[1:] if a not in options), 28)
 out = Path(tempfile.mkdtemp() if quick else root/'results')
 CASES = '''
 from hadaptive_nbdev.kernel import *
@@ -16,33 +18,56 @@ for seed in range(12):
     case = kernel_case(seed)
     assert_right(kernel_errors(run_cuda, case, 'cuda', cuda_device(0))[0], case[0])
 '''
+KERNELS = '''
+import sys
+from hadaptive_nbdev import kernel
+for name in kernel.KERNELS[int(sys.argv[1])::int(sys.argv[2])]: kernel._cuda_kernel(name, 0)
+'''
+COMPILED = '''
+import sys,torch
+from hadaptive_nbdev import roofline
+for case,training in list(roofline._module_cases(False))[int(sys.argv[1]):48:int(sys.argv[2])]:
+    torch._dynamo.reset()
+    e = roofline.Expansion(**case, device='cuda')
+    e.call(torch.compile(e.eager, dynamic=False), training)()
+'''
+CODE = {CASES: 'cases', KERNELS: 'kernels', COMPILED: 'compiled modules'}
 
 def bench(what, parts, *names): return ['hadaptive_bench', what, *names, '--parts', parts, '--out', str(out), *(['--device','cpu','--quick','--eager'] if quick else ['--device','cuda'])]
 def study(name): return ['hadaptive_study', name, '--budget', 'smoke' if quick else 'gpu', '--out', str(out), '--work', str(out/'work' if quick else root/'hadaptive_runs/studies'), '--jobs', '1' if quick else '8']
 def sanitizer(tool): return ['compute-sanitizer', '--tool', tool, '--error-exitcode', '1', sys.executable, '-c', CASES]
+def shares(code, n): return [[sys.executable, '-c', code, str(i), str(n)] for i in range(n)]
 
-NETWORKS = 'hadaptive_net_s','hadaptive_net_m','hadaptive_net_l','mobilenetv3_s'
-STEPS = [  # minutes at most, command
-    (4, bench('kernel', 'check')),
-    (4, ['nbdev_test', '--path', 'nbs/10_kernel.ipynb', '--do_print', *([] if quick else ['--flags','cuda'])]),
-    (2, sanitizer('memcheck')), (2, sanitizer('racecheck')),
-    (5, bench('kernel', 'networks')),
-    (5, bench('kernel', 'roofline')),
-    (6, bench('kernel', 'modules')),
-    (4, bench('latency', 'eager' if quick else 'graph', *(NETWORKS[-1:] if quick else NETWORKS))),
-    (4, bench('training', 'pipeline,side')),
-    *((9, study(s)) for s in ('table3','exchange','table5','table1','table2','table4','dysoft')[:1 if quick else None])]
+many,NETWORKS = min(os.cpu_count(), 12),('hadaptive_net_s','hadaptive_net_m','hadaptive_net_l','mobilenetv3_s')
+STEPS = [  # minutes at most; commands, side by side
+    *[(2, shares(KERNELS, many))]*(not quick),
+    (2, [bench('kernel', 'check'), ['nbdev_test', '--path', 'nbs/10_kernel.ipynb', '--do_print', *([] if quick else ['--flags','cuda'])],
+         sanitizer('memcheck'), sanitizer('racecheck'), *([] if quick else shares(COMPILED, many))]),
+    (3, [bench('kernel', 'networks')]),
+    (3, [bench('kernel', 'roofline')]),
+    (6, [bench('kernel', 'modules')]),
+    (4, [bench('latency', 'eager' if quick else 'graph', *(NETWORKS[-1:] if quick else NETWORKS))]),
+    (4, [bench('training', 'pipeline')]),
+    *((9, [study(s)]) for s in ('table3','exchange','table5','table1','table2','table4','dysoft')[:1 if quick else None] if '--no-studies' not in options)]
+
+def name_of(command): return ' '.join(CODE.get(a, a) for a in command).replace(sys.executable, 'python')
 
 start,failed = time.time(),[]
 os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-for limit,command in STEPS:
-    left,name = 60*minutes-(time.time()-start),' '.join(command).replace(CASES, '…')
-    if left<30: failed.append(f'no time left: {name}')
-    elif not shutil.which(command[0]): failed.append(f'{command[0]} is not there: {name}')
-    else:
-        print(f'== {(time.time()-start)/60:.1f} min: {name}', flush=True)
-        try: code = subprocess.run(command, cwd=root, timeout=min(60*limit, left)).returncode
-        except subprocess.TimeoutExpired: failed.append(f'took more than {min(limit, left/60):.0f} minutes: {name}')
-        else: failed += [f'failed ({code}): {name}']*bool(code)
-print(f'{len(STEPS)-len(failed)} of {len(STEPS)} steps came to their end in {(time.time()-start)/60:.1f} minutes', *failed, sep='\n')
+for limit,commands in STEPS:
+    stop,running = min(time.time()+60*limit, start+60*minutes),[]
+    for command in commands:
+        if stop-time.time()<20: failed.append(f'no time left: {name_of(command)}')
+        elif not shutil.which(command[0]): failed.append(f'{command[0]} is not there: {name_of(command)}')
+        else:
+            print(f'== {(time.time()-start)/60:.1f} min: {name_of(command)}', flush=True)
+            running.append((command, subprocess.Popen(command, cwd=root, start_new_session=True)))
+    for command,p in running:
+        try: code = p.wait(max(stop-time.time(), .1))
+        except subprocess.TimeoutExpired:
+            os.killpg(p.pid, 9)
+            failed.append(f'took more than its time: {name_of(command)}')
+        else: failed += [f'failed ({code}): {name_of(command)}']*bool(code)
+n = sum(len(commands) for _,commands in STEPS)
+print(f'{n-len(failed)} of {n} steps came to their end in {(time.time()-start)/60:.1f} minutes', *failed, sep='\n')
 sys.exit(bool(failed))

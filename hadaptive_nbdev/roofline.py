@@ -207,9 +207,9 @@ def bench_roofline(
 
 # %% ../nbs/15_roofline.ipynb #18c62eb0
 def _module_cases(quick):
-    shapes = ach_shapes().drop_duplicates(['chs','k','side'])
-    for batch in (2,) if quick else (64,1,256):
-        for r in shapes.head(1 if quick else len(shapes)).itertuples():
+    shapes = ach_shapes(('hadaptive_net_s','hadaptive_net_l','hadaptive_net_m')).drop_duplicates(['chs','k','side'])
+    for r in shapes.head(1 if quick else len(shapes)).itertuples():  # one is whole before the next begins
+        for batch in (2,) if quick else (64,1,256):
             for dtype,layout in (('float32','contiguous'),('bfloat16','channels_last')):
                 for training in (False,True):
                     yield dict(chs=r.chs, k=r.k, side=r.side, batch=batch, dtype=dtype, layout=layout),training
@@ -228,7 +228,7 @@ def bench_modules(
         fns = e.ways(training, compiled=b.compile)
         e.agree(fns)
         n,times = 5 if b.quick else 200,{}
-        def time(fns): return rotate(fns, n, 5, b.device, seconds=10)
+        def time(fns): return rotate(fns, n, 5, b.device, seconds=3)
         if b.device!='cpu': times[True] = time({w: graphed(f, 10) for w,f in fns.items()})/10
         times[False] = time(fns)
         for graph,t in times.items(): add_times(b, rows, {**what, 'graph': graph}, t, 'eager')
@@ -303,7 +303,7 @@ def bench_training_steps(
             nets = {n: net.train().to(memory_format=last) for n,net in with_and_without([name], b.device)}
             fns = {n.split(', ')[1]: functools.partial(training_step, net, x, y) for n,net in nets.items()}
             peak = {n: peak_MiB(f) for n,f in fns.items()} if b.device!='cpu' else {}
-            times = rotate(fns, 3 if b.quick else 50, 3, b.device, seconds=20)
+            times = rotate(fns, 3 if b.quick else 50, 3, b.device, seconds=5)
             def more(r): return dict(images_per_s=1e3*batch/r['median'], peak_MiB=peak.get(r['variant']))
             add_times(b, rows, {**what, 'size': side, 'dtype': 'bfloat16 autocast'}, times, 'steps', more)
 
