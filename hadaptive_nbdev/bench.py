@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from . import kernel
-from .ach import STEADY
+from .ach import SOFT,STEADY
 from .baselines import TABLE5,network
 from .models import MODELS
 from .products import inverted
@@ -82,12 +82,12 @@ def operator_times(
     return median.groupby('op').agg(us='sum', operators='count').sort_values('us', ascending=False)
 
 # %% ../nbs/16_latency.ipynb #6d82409c
-def _forms(name): return ('','plain','fixed','steady','inverted') if name in MODELS else ('',)
+def _forms(name): return ('','plain','fixed','steady','soft','inverted') if name in MODELS else ('',)
 def _label(name, form): return f'{name} {form}'.strip()
 
 def _network(name, form=''):
     torch.manual_seed(0)
-    net = network(name, num_classes=100, **(STEADY if form=='steady' else {}))
+    net = network(name, num_classes=100, **dict(steady=STEADY, soft=SOFT).get(form, {}))
     return (inverted(net) if form=='inverted' else net).eval()
 
 # %% ../nbs/16_latency.ipynb #36673af4
@@ -95,7 +95,7 @@ def onnx_file(
     b,             # `Bench`, in whose folder it is kept
     name:str,      # of the network
     improve,       # names of `IMPROVEMENTS`
-    form:str='',          # of ours: 'fixed' choices, 'steady' without any, 'inverted' bottlenecks of the same MACs
+    form:str='',          # of ours: 'fixed' choices, 'steady' or 'soft' without any, 'inverted' of the same MACs
     dtype:str='float32',
     written:bool=False,   # the module as the paper writes it?
 )->Path:

@@ -93,9 +93,11 @@ def card(
     run:dict, # what is known of it
 )->str: # Markdown
     "What a user must know of trained weights"
+    from hadaptive_nbdev.ach import SOFT,STEADY
     arch,_,tag = name.partition('.')
     low,high = wilson(run['test_accuracy'], run['test_images'])
-    form = 'without a choice (`STEADY`)' if run['options'].get('pairs')=='neighbours' else 'as published'
+    named = dict(SOFT=SOFT, STEADY=STEADY)
+    form = next((f'without a choice (`{n}`)' for n,kw in named.items() if run['options']==kw), 'as published')
     shown = dict(call=f"{arch}(pretrained='{tag}')", form=f'{arch} {form}', low=100*low, high=100*high,
         accuracy=100*run['test_accuracy'], top5=100*run['test_top5'], valid=100*run['valid_accuracy'],
         mb=run['bytes']/1e6, torch=run['versions']['torch'])
