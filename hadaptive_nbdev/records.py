@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RELEASE', 'version_option', 'MACHINE', 'write_whole', 'forget_parts', 'file_lock', 'Rows', 'installed', 'commit_name',
-           'cpu_name', 'stamp', 'several', 'at_least', 'error_line', 'one_line_errors']
+           'cpu_name', 'device_name', 'stamp', 'several', 'at_least', 'error_line', 'one_line_errors']
 
 # %% ../nbs/07_records.ipynb #9a13e628
 import contextlib,os,platform,re,subprocess,sys
@@ -122,16 +122,22 @@ def cpu_name()->str:
     return platform.processor() or platform.machine()
 
 # %% ../nbs/07_records.ipynb #950024ce
+def device_name(
+    device, # as PyTorch calls it: cpu, cuda, …
+)->str:
+    "What the machine's part that does the work calls itself"
+    import torch
+    if torch.device(device).type=='cuda': return torch.cuda.get_device_name(device)
+    return f'{cpu_name()}, {os.cpu_count()} cores'
+
 def stamp(
     device:str='cpu', # where the work is done
 )->dict: # date, commit, command, device, versions
     "What each row says of the circumstances; the commit is git's, or `HADAPTIVE_COMMIT`"
     import torch
-    on_gpu = torch.device(device).type=='cuda'
     return dict(date=date.today().isoformat(), commit=commit_name() or __version__,
                 command=' '.join([Path(sys.argv[0]).name,*sys.argv[1:]]),
-                device=torch.cuda.get_device_name() if on_gpu else f'{cpu_name()}, {os.cpu_count()} cores',
-                python=platform.python_version(), torch=torch.__version__,
+                device=device_name(device), python=platform.python_version(), torch=torch.__version__,
                 cupy=installed('cupy-cuda13x','cupy-cuda12x','cupy'),
                 onnxruntime=installed('onnxruntime-gpu','onnxruntime'))
 

@@ -15,7 +15,7 @@ from fastai.torch_core import rank_distrib,set_seed
 from fastcore.basics import patch
 from fastcore.foundation import L
 
-from .records import forget_parts,write_whole
+from .records import device_name,forget_parts,write_whole
 from .settings import differences
 
 # %% ../nbs/19_resume.ipynb #c5a4e1ad
@@ -70,7 +70,7 @@ class Checkpoint(Callback):
 
     def before_fit(self):
         "Start the clock, and go on where the last run stopped"
-        self.start,self.before = time.time(),0.
+        self.start,self.before,self.machines = time.time(),0.,[device_name(self.dls.device)]
         if self.state: self.restore(self.state)
         self.state = None
 
@@ -88,7 +88,7 @@ def content(self:Checkpoint)->dict:
     records = {cb.name: {k: getattr(cb, k) for k in cb.saved} for cb in self.learn.cbs if hasattr(cb, 'saved')}
     return dict(epoch=self.epoch, settings=self.settings, model=model.state_dict(), opt=self.opt.state_dict(),
                 values=[list(v) for v in self.recorder.values], smooth=(float(smooth.val),smooth.count),
-                records=records, seconds=self.seconds)
+                records=records, seconds=self.seconds, machines=self.machines)
 
 # %% ../nbs/19_resume.ipynb #60f9b796
 @patch
@@ -113,6 +113,7 @@ def restore(self:Checkpoint,
 ):
     "Fill what records: clock, losses and metrics, other callbacks"
     self.before,smooth = state['seconds'],self.recorder.smooth_loss
+    self.machines = list(dict.fromkeys([*state.get('machines', []),*self.machines]))
     if bar := getattr(getattr(self.learn, 'progress', None), 'mbar', None):  # begins at 0 and estimates from its start
         bar.update(0)
         bar.main_bar.start_t -= self.before
@@ -140,4 +141,5 @@ def fit_resumable(self:Learner,
     self._do_fit = epochs  # fastai's begins at 0
     try: self.fit(n_epoch, lr, cbs=L(EpochSeed(seed), checkpoint)+L(cbs))
     finally: del self._do_fit
+    self.machines = checkpoint.machines
     return checkpoint.seconds

@@ -37,7 +37,7 @@ from .data import get_dls,get_test_dl
 from .loader import in_memory
 from .models import MODELS,load_weights,save_weights
 from .parallel import data_parallel,in_turn,start_processes,sum_ranks,unwrapped
-from .records import file_lock,installed,write_whole
+from .records import device_name,file_lock,installed,write_whole
 from .settings import SOURCE_NAMES,HadaptiveSettings,TrainSettings,differences
 
 # %% ../nbs/09_training.ipynb #990cb5a5
@@ -268,7 +268,7 @@ def train(
     model:nn.Module=None, # the network, made after `set_seed`; None: the one of `HadaptiveSettings`
     quiet:bool=False, # no progress, no line per epoch?
     test:bool=True,   # read the test images at the end, if there are any?
-)->tuple[Learner,dict]: # with a table `.epochs`; `final_results` and minutes
+)->tuple[Learner,dict]: # with a table `.epochs`; `final_results`, minutes, device
     "Train from the beginning or from the checkpoint in `out`"
     check_machine(settings, dls.device)
     out,(net,options) = Path(out),(settings.arch,settings.network) if model is None else (model,{})
@@ -280,7 +280,7 @@ def train(
     with data_parallel(learn, settings.sync), ContextManagers([learn.no_bar(), learn.no_logging()] if quiet else []):
         seconds = learn.fit_resumable(settings.epochs, out/'checkpoint.pt', settings.seed, settings.record, cbs=cbs)
         learn.epochs = epoch_table(learn)
-        return learn,{**final_results(learn, test), 'minutes': round(seconds/60, 2)}
+        return learn,{**final_results(learn, test), 'minutes': round(seconds/60, 2), 'device': ', then '.join(learn.machines)}
 
 # %% ../nbs/09_training.ipynb #d6711d25
 RUN_FILES = 'weights.safetensors','epochs.csv','curves.png','run.json','checkpoint.pt'
@@ -395,7 +395,7 @@ def describe(
     c = cost(model, (3, dls.size, dls.size))
     versions = {m: installed(m) for m in ('torch','torchvision','fastai','fastcore')}
     return dict(date=time.strftime('%Y-%m-%d'), **settings.record, **sizes(dls), parameters=c.params, macs=c.macs,
-                device=str(dls.device), processes=max(num_distrib(), 1), versions=versions)
+                device=device_name(dls.device), processes=max(num_distrib(), 1), versions=versions)
 
 def headline(
     run:dict,        # from `describe`
