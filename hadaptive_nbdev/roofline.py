@@ -84,15 +84,22 @@ def ours(self:Expansion, x, mask):
 
 # %% ../nbs/15_roofline.ipynb #7f9eb13e
 @patch
-def naive(self:Expansion, x, mask):
+def naive(self:Expansion, x, mask, table=None):
     "One thread per element; contiguous maps on a GPU, inference"
     out,(mean,std) = torch.empty_like(self.g),channel_moments(self.ach.bn, 'running')
     threads,(_,C,H,W) = kernel.THREADS_PER_BLOCK,x.shape
     per_image = -(-out[0].numel()//threads)
-    plan = kernel.Plan(f'naive_{str(x.dtype)[6:]}', 0, 0, 0, len(x)*per_image, threads, 0)
-    args = x,self.idx,None,mean,std,self.ach.norm.phi,out,C,self.idx.shape[1],H*W,per_image,1,1e-5
+    name = f'naive_{str(x.dtype)[6:]}' + '_table'*(table is not None)
+    plan = kernel.Plan(name, 0, 0, 0, len(x)*per_image, threads, 0)
+    args = x,self.idx,table,mean,std,self.ach.norm.phi,out,C,self.idx.shape[1],H*W,per_image,1,1e-5
     kernel.run_cuda(plan, args, x.device.index)
     return out
+
+@patch
+def table(self:Expansion, x, mask):
+    "The same with a table of pairs; float32"
+    if not hasattr(self, 'pairs'): self.pairs = pair_index(self.idx.shape[1], x.device).int().contiguous()
+    return self.naive(x, mask, self.pairs)
 
 # %% ../nbs/15_roofline.ipynb #e52b9c65
 @patch
@@ -118,7 +125,9 @@ def ways(self:Expansion,
     "All ways to expand that there are"
     fns = {way: self.call(way, training) for way in ('eager','gather')}
     if compiled: fns['compile'] = self.call(torch.compile(self.eager, dynamic=False), training)
-    if self.has_naive and not training: fns['naive'] = self.call('naive', False)
+    if self.has_naive and not training:
+        fns['naive'] = self.call('naive', False)
+        if self.x.dtype==torch.float32: fns['table'] = self.call('table', False)
     return fns | dict(ours=self.call('ours', training))
 
 # %% ../nbs/15_roofline.ipynb #870d2217
