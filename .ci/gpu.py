@@ -46,7 +46,7 @@ STEPS = [  # minutes at most; commands, side by side
     (3, [bench('kernel', 'networks')]),
     (3, [bench('kernel', 'roofline')]),
     (6, [bench('kernel', 'modules')]),
-    (4, [bench('latency', 'eager' if quick else 'graph', *(NETWORKS[-1:] if quick else NETWORKS))]),
+    (4, [bench('latency', 'eager' if quick else 'graph,compile', *(NETWORKS[-1:] if quick else NETWORKS))]),
     (4, [bench('training', 'pipeline')]),
     *((9, [study(s)]) for s in ('table3','exchange','table5','table1','table2','table4','dysoft')[:1 if quick else None] if '--no-studies' not in options)]
 
