@@ -264,7 +264,7 @@ def bench_inference(
 ):
     "Time networks on one image"
     for dtype,layout in (('float32','contiguous'),('float16','channels_last'))[:1 if b.device=='cpu' else None]:
-        rows,what = b.rows('kernel_networks', ['dtype','layout']),b.what(dtype=dtype, layout=layout)
+        rows,what = b.rows('kernel_networks', ['dtype','layout','variant']),b.what(dtype=dtype, layout=layout)
         if rows.done(**what, variant='hadaptive_net_s, soft') or b.late(): continue  # the newest way
         x = torch.randn(1, 3, b.size, b.size, device=b.device, dtype=getattr(torch, dtype))
         x = x.contiguous(memory_format=LAYOUTS[layout])
@@ -305,7 +305,7 @@ def bench_training_steps(
     side,last = 32 if b.quick else 224,torch.channels_last
     for batch in (4,) if b.quick else (64,256):
         for name in list(MODELS)[:1 if b.quick else None]:
-            rows,what = b.rows('kernel_training', ['model','batch']),b.what(model=name, batch=batch)
+            rows,what = b.rows('kernel_training', ['model','batch','variant']),b.what(model=name, batch=batch)
             if rows.done(**what, variant='soft') or b.late(): continue
             x = torch.randn(batch, 3, side, side, device=b.device).contiguous(memory_format=last)
             y = torch.randint(100, (batch,), device=b.device)
