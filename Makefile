@@ -9,4 +9,4 @@ docs:
 check-docs:
 	python .ci/site.py check
 test:
-	nbdev_test --do_print
+	CUDA_VISIBLE_DEVICES= nbdev_test --do_print

@@ -250,7 +250,7 @@ def with_and_without(
     names,  # of networks of ours, the paper's, torchvision and timm
     device:str,
 ): # yields label, network: ours four times
-    "Networks of 100 classes and random weights; ours in steps of PyTorch's operations, with the kernel, two without a choice"
+    "Networks of 100 classes and random weights; ours in PyTorch's steps, with the kernel, twice without a choice"
     for name in names:
         ours = {', steps': dict(fused=False), ', kernel': dict(fused=True), ', steady': STEADY, ', soft': SOFT}
         ways = ours if name in MODELS else {'': {}}
