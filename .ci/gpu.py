@@ -45,7 +45,7 @@ STEPS = [  # minutes at most; commands, side by side
          sanitizer('memcheck'), sanitizer('racecheck'), *([] if quick else shares(COMPILED, many))]),
     (3, [bench('kernel', 'networks')]),
     (3, [bench('kernel', 'roofline')]),
-    *[(1, [[sys.executable, '.ci/profile.py']])]*(not quick and bool(shutil.which('ncu'))),
+    *[(1, [[sys.executable, '.ci/counters.py']])]*(not quick and bool(shutil.which('ncu'))),
     (6, [bench('kernel', 'modules')]),
     (4, [bench('latency', 'eager' if quick else 'graph,compile', *(NETWORKS[-1:] if quick else NETWORKS))]),
     (4, [bench('training', 'pipeline')]),

@@ -1,4 +1,4 @@
-"""What a GPU's counters say of the kernel: profile.py [TEXT]. Writes rows to results/kernel_profile.csv, from Nsight Compute (`ncu`) or from what it printed."""
+"""What a GPU's counters say of the kernel: counters.py [TEXT]. Writes rows to results/kernel_profile.csv, from Nsight Compute (`ncu`) or from what it printed."""
 import re,subprocess,sys
 from pathlib import Path
 
