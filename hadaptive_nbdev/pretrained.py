@@ -60,7 +60,8 @@ def publish(
     if bad := [k for k,v in half.items() if state[k].isfinite().all() and not v.isfinite().all()]:
         raise ValueError(f'weights={str(weights)!r}: {bad[0]} does not fit into float16')
     path,folder = write_whole(Path(folder)/f'{name}.safetensors', save(half, meta)),Path(folder)
-    facts = dict(options=options, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), bytes=path.stat().st_size)
+    facts = dict(options=options, classes=len(json.loads(meta['classes'])),
+                 sha256=hashlib.sha256(path.read_bytes()).hexdigest(), bytes=path.stat().st_size)
     known = trained(folder)|{name: run|facts}
     write_whole(folder/'index.json', json.dumps(known, indent=1)+'\n')
     write_whole(folder/'README.md', '\n\n'.join(['# Trained weights', *(card(n, r) for n,r in known.items())])+'\n')
@@ -97,7 +98,7 @@ def card(
     arch,_,tag = name.partition('.')
     low,high = wilson(run['test_accuracy'], run['test_images'])
     named = dict(SOFT=SOFT, STEADY=STEADY)
-    form = next((f'without a choice (`{n}`)' for n,kw in named.items() if run['options']==kw), 'as published')
+    form = next((f'without a choice (`{n}`)' for n,kw in named.items() if kw.items() <= run['options'].items()), 'as published')
     shown = dict(call=f"{arch}(pretrained='{tag}')", form=f'{arch} {form}', low=100*low, high=100*high,
         accuracy=100*run['test_accuracy'], top5=100*run['test_top5'], valid=100*run['valid_accuracy'],
         mb=run['bytes']/1e6, torch=run['versions']['torch'])
