@@ -200,7 +200,7 @@ class FixedSoft(nn.Module):
         norm:DySoft, # kept for float16, in which a product may overflow
     ):
         super().__init__()
-        self.norm,self.affine = norm,nn.BatchNorm2d(len(norm.weight), eps=0.).eval()
+        self.norm,self.affine = norm,nn.BatchNorm2d(len(norm.weight), eps=1e-12).eval()
         self.register_buffer('bend', 1/norm.alpha.detach().abs())
         with torch.no_grad():
             self.affine.weight.copy_(norm.weight*norm.alpha.sign())
