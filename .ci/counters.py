@@ -28,10 +28,11 @@ def rows_of(text):
 
 if __name__=='__main__':
     if sys.argv[1:]==['--run']: run(); sys.exit()
-    text = Path(sys.argv[1]).read_text() if sys.argv[1:] else subprocess.run(COMMAND, capture_output=True, text=True).stdout
-    found = list(rows_of(text))
     from hadaptive_nbdev.bench import MEASURED
     from hadaptive_nbdev.records import Rows,stamp
     from hadaptive_nbdev.timing import source_of
-    told = stamp('cuda')
-    Rows(Path(__file__).parents[1]/'results/kernel_profile.csv', ['source','device','kernel','chs','k','side','layout']).add([dict(source=source_of(MEASURED['kernel']), **r, **told) for r in found])
+    told,source = stamp('cuda'),source_of(MEASURED['kernel'])
+    rows = Rows(Path(__file__).parents[1]/'results/kernel_profile.csv', ['source','device'])
+    if rows.done(source=source, device=told['device']): sys.exit()
+    text = Path(sys.argv[1]).read_text() if sys.argv[1:] else subprocess.run(COMMAND, capture_output=True, text=True).stdout
+    rows.add([dict(source=source, **r, **told) for r in rows_of(text)])

@@ -9,6 +9,7 @@ import os,shutil,subprocess,sys,tempfile,time
 from pathlib import Path
 
 root,options = Path(__file__).resolve().parents[1],{a for a in sys.argv[1:] if a.startswith('--')}
+if bad := options-{'--quick','--no-studies'}: sys.exit(f'{min(bad)}: must be --quick or --no-studies')
 quick = '--quick' in options
 minutes = next((float(a) for a in sys.argv[1:] if a not in options), 28)
 out = Path(tempfile.mkdtemp() if quick else 'results')  # every step runs in the root

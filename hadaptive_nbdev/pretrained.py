@@ -97,8 +97,8 @@ def card(
     from hadaptive_nbdev.ach import SOFT,STEADY
     arch,_,tag = name.partition('.')
     low,high = wilson(run['test_accuracy'], run['test_images'])
-    named = dict(SOFT=SOFT, STEADY=STEADY)
-    form = next((f'without a choice (`{n}`)' for n,kw in named.items() if kw.items() <= run['options'].items()), 'as published')
+    named = [n for n,kw in dict(SOFT=SOFT, STEADY=STEADY).items() if kw.items() <= run['options'].items()]
+    form = f'without a choice (`{named[0]}`)' if named else 'as published'
     shown = dict(call=f"{arch}(pretrained='{tag}')", form=f'{arch} {form}', low=100*low, high=100*high,
         accuracy=100*run['test_accuracy'], top5=100*run['test_top5'], valid=100*run['valid_accuracy'],
         mb=run['bytes']/1e6, torch=run['versions']['torch'])
