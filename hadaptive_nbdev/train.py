@@ -280,7 +280,8 @@ def train(
     with data_parallel(learn, settings.sync), ContextManagers([learn.no_bar(), learn.no_logging()] if quiet else []):
         seconds = learn.fit_resumable(settings.epochs, out/'checkpoint.pt', settings.seed, settings.record, cbs=cbs)
         learn.epochs = epoch_table(learn)
-        return learn,{**final_results(learn, test), 'minutes': round(seconds/60, 2), 'device': ', then '.join(learn.machines)}
+        circumstances = dict(minutes=round(seconds/60, 2), device=', then '.join(learn.machines))
+        return learn,{**final_results(learn, test), **circumstances}
 
 # %% ../nbs/09_training.ipynb #d6711d25
 RUN_FILES = 'weights.safetensors','epochs.csv','curves.png','run.json','checkpoint.pt'
