@@ -106,7 +106,7 @@ def hadaptive_bench(
 @call_parse
 def hadaptive_study(
     study:str,            # table1 to table5, norms, products, choice, …; a name that is none of them lists all
-    budget:str='cpu',     # smoke, cpu, desk, bench, bench_long, bench_tiny, confirm, gpu or paper
+    budget:str='cpu',     # smoke, cpu, desk, desk128, bench, bench_long, bench_tiny, confirm, gpu or paper
     source:str='',        # digits, cifar10, cifar100, imagenette or a folder of images; empty: the budget's
     seeds:int=0,          # seeds of each arm; 0: the budget's
     jobs:int=1,           # trainings side by side

@@ -57,7 +57,8 @@ STUDIES = dict(  # study -> arm -> what it is; `paper`: top-1 in % on CIFAR-100
         'IB8':      _arm(69.89, blocks=_ib(8)),
         'IB9':      _arm(70.38, blocks=_ib(9)),
         'IB10':     _arm(71.03, blocks=_ib(10)),
-        'IB9, IB10':_arm(71.58, blocks=_LAST)})
+        'IB9, IB10':_arm(71.58, blocks=_LAST),
+        'neither block':_arm(None, blocks=_LAST, skip=True)})  # ours: can the budget see the two at all?
 
 # %% ../nbs/21_study.ipynb #4d7f6034
 STUDIES |= dict(
@@ -67,7 +68,7 @@ STUDIES |= dict(
         'no evaluation network':_arm(69.12, blocks=_LAST, scorer=None),
         'fixed selection':      _arm(70.86, blocks=_LAST, learnable=False),
         'BatchNorm':            _arm(71.48, blocks=_LAST, norm='batch'),
-        'neither block':        _arm(None,  blocks=_LAST, skip=True)},  # ours: can the budget see the two at all?
+        'neither block':        STUDIES['table2']['neither block']},
     table4={f'{name}, {when}': _arm(acc, name, blocks if when=='after' else '', **(more if when=='after' else {}))
         for name,accs,blocks,more in (
             ('mobilenetv3_s', (70.01,71.58), _LAST, {}),
@@ -348,6 +349,8 @@ BUDGETS = dict(  # data: the set of which this project keeps rows
     smoke=dict(data='digits', size=32, limit=200, epochs=1, bs=32, lr=3e-3, seeds=1, precision='float32'),
     cpu=  dict(data='cifar10-jpeg', size=64, limit=10000, epochs=10, bs=64, lr=1e-3, seeds=3, precision='float32'),
     desk= dict(data='cifar10-jpeg', size=64, limit=25000, epochs=8, bs=64, lr=1e-3, seeds=3, precision='float32',
+               warmup=.05),
+    desk128=dict(data='cifar10-jpeg', size=128, limit=25000, epochs=8, bs=64, lr=1e-3, seeds=3, precision='float32',
                warmup=.05),
     bench=dict(data='cifar10-jpeg', size=32, limit=15000, epochs=8, bs=64, lr=4e-3, seeds=5, precision='float32',
                valid_pct=1/3, warmup=.05, rows='products'),
@@ -666,9 +669,11 @@ def judge(
 def sees_blocks(
     budget:str,       # a name in `BUDGETS`
     out='results',    # folder of runs.csv
+    study='table3',   # about what is inside the exchanged blocks (tables 1 and 3), or about the exchange (2 and 4)
 )->bool: # False as long as there are not two seeds
-    "Is MobileNetV3-S with the two blocks better than without? If not, the budget cannot say what is inside them"
-    return bool(judge('table3', results('table3', budget, out=out), [('all','neither block')]).low.iloc[0] > 0)
+    "Is MobileNetV3-S with its last two blocks, exchanged or as they are, better than without? If not, nothing can be said"
+    study,whole = ('table2','none') if study in ('table2','table4') else ('table3','all')
+    return bool(judge(study, results(study, budget, out=out), [(whole,'neither block')]).low.iloc[0] > 0)
 
 def plot_claims(
     table:pd.DataFrame, # from `judge`
