@@ -75,7 +75,7 @@ _CARD = """## {name}
 - **Network**: {form}; {parameters:,} parameters, {macs:,} MACs at {size}×{size} pixels
 - **Data**: {source}, {train_images:,} training images at {size}×{size}, {classes} classes
 - **Recipe**: {epochs} epochs, batch {bs}, AdamW, learning rate {lr:g}, weight decay {wd:g}, {warmup:.0%} warm-up, cosine to zero, seed {seed}, {precision}, {minutes:.0f} minutes on {device}, PyTorch {torch}, {date}
-- **Accuracy**: {accuracy:.1f} % of {test_images:,} test images (95 %: {low:.1f} … {high:.1f}), top-5 {top5:.1f} %; {valid:.1f} % of {valid_images:,} validation images. One training; the test images were read once, after it
+- **Accuracy**: {accuracy:.1f} % of {test_images:,} test images (95 %: {low:.1f} … {high:.1f}), top-5 {top5:.1f} %; {valid:.1f} % of {valid_images:,} validation images. One training; nothing was chosen by the test images
 - **Limits**: it knows {classes} classes and names one of them whatever it is shown. Its probabilities are not calibrated
 - **File**: {mb:.1f} MB, float16, sha256 `{sha256}`
 - **Licence**: Apache-2.0, as the package; the photographs are not part of it"""
