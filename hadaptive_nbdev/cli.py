@@ -55,8 +55,8 @@ def hadaptive_export(
 # %% ../nbs/24_cli.ipynb #c6441726
 @call_parse
 def hadaptive_predict(
-    model:str,           # weights.onnx, weights.safetensors, or the name of trained weights (a wrong one lists them)
-    images:several('image files', '+'),
+    files:several('the network, unless --model names it, and image files', '+'),
+    model:str='',        # weights.onnx, weights.safetensors, or the name of trained weights (a wrong one lists them)
     top:int=5,           # classes per image
     device:str='cpu',    # cpu or cuda
     csv:bool=False,      # as comma-separated values: image, rank, class, probability
@@ -65,6 +65,8 @@ def hadaptive_predict(
     "Name what is in images"
     with one_line_errors('hadaptive_predict'):
         at_least(1, top=top)
+        model,*images = [model,*files] if model else files
+        if not images: raise ValueError(f'files={model!r}: must be a network and at least one image')
         from hadaptive_nbdev.predict import print_predictions
         if print_predictions(model, images, top, device, csv): raise SystemExit(1)
 

@@ -251,14 +251,18 @@ def load_model(
     return model.eval(),meta
 
 # %% ../nbs/06_models.ipynb #ee95e91f
-def _trained(name, num_classes, in_chans, **kwargs):
+def _agree(name, options, asked):
+    "Refuse options that would make another function of trained weights"
+    for k,v in asked.items():
+        if options.get(k, v)!=v: raise ValueError(f'{k}={v!r}: must be {options[k]!r} with the weights {name}')
+
+def _trained(name, num_classes, in_chans, global_pool=None, **kwargs):
     path = weights_file(name)
     if in_chans!=3: raise ValueError(f'in_chans={in_chans}: must be 3 with trained weights')
-    options = trained()[name]['options']
-    for k,v in kwargs.items():
-        if options.get(k, v)!=v: raise ValueError(f'{k}={v!r}: must be {options[k]!r} with the weights {name}')
+    _agree(name, trained()[name]['options'], kwargs)
     model,_ = load_model(path, **kwargs)
-    if num_classes not in (None,model.num_classes): model.reset_classifier(num_classes)
+    classes = model.num_classes if num_classes is None else num_classes
+    if classes!=model.num_classes or global_pool not in (None,'avg'): model.reset_classifier(classes, global_pool)
     return model.train()
 
 # %% ../nbs/06_models.ipynb #8702acc6
@@ -276,6 +280,7 @@ def _weights(name, pretrained, tag):
 def _register(name):
     def entry(pretrained=False, pretrained_cfg=None, pretrained_cfg_overlay=None, **kwargs):
         options,file = _weights(name, pretrained, pretrained_cfg)
+        if pretrained: _agree(f'{name}.{pretrained_cfg}', options, kwargs)
         return build_model_with_cfg(_build, name, pretrained, pretrained_cfg=pretrained_cfg, **ARCHS[name],
             pretrained_cfg_overlay=file|(pretrained_cfg_overlay or {}), **options|kwargs,
             feature_cfg=dict(flatten_sequential=True))  # stages one by one

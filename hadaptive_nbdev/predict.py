@@ -10,7 +10,7 @@ import csv,json,sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image,UnidentifiedImageError
+from PIL import Image,ImageOps,UnidentifiedImageError
 
 from .pretrained import trained,weights_file
 from .records import at_least,error_line
@@ -25,7 +25,9 @@ def load_image(
 )->np.ndarray: # (3, height, width), float32
     "An image as the network was trained to see it"
     try:
-        with Image.open(path) as im: im = im.convert('RGB').resize(tuple(size)[::-1], Image.Resampling.BILINEAR)
+        with Image.open(path) as im: im = ImageOps.exif_transpose(im)
+        if im.mode.startswith('I'): im = Image.fromarray((np.array(im).clip(0, 65535)//256).astype(np.uint8))  # 16 bits
+        im = im.convert('RGB').resize(tuple(size)[::-1], Image.Resampling.BILINEAR)
     except FileNotFoundError: raise FileNotFoundError(f'{str(path)!r}: no such file') from None
     except UnidentifiedImageError: raise ValueError(f'{str(path)!r}: not an image that Pillow can read') from None
     except (OSError,SyntaxError,Image.DecompressionBombError) as e:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STUDIES', 'BUDGETS', 'LRS', 'TRAINING_CODE', 'build', 'StudyRun', 'run_key', 'plan', 'images_of', 'code_digits',
            'row_of', 'epochs_of', 'do_run', 'do_runs', 'rows_of', 'keep', 'do_study', 'results', 'by_seed', 'summary',
-           'verdict', 'judge', 'sees_blocks', 'plot_claims']
+           'verdict', 'judge', 'control', 'sees', 'plot_claims']
 
 # %% ../nbs/21_study.ipynb #dfbd8011
 import hashlib,json,os,sys,threading,time
@@ -74,9 +74,13 @@ STUDIES |= dict(
             ('mobilenetv3_s', (70.01,71.58), _LAST, {}),
             ('mobilenetv4_s', (73.15,72.19), '2', dict(kernel_size=5, se=True)),
             ('shufflenetv2',  (65.89,71.68), '2', {}),
-            ('starnet_s1',    (71.84,72.07), '2', {})) for when,acc in zip(('before','after'), accs)},
+            ('starnet_s1',    (71.84,72.07), '2', {})) for when,acc in zip(('before','after'), accs)} | {
+        f'{name}, neither': _arm(None, name, blocks, skip=True) for name,blocks in (  # ours: without the two
+            ('mobilenetv3_s',_LAST), ('mobilenetv4_s','blocks.3.4,blocks.3.5'),
+            ('shufflenetv2','stage4.2.branch2,stage4.3.branch2'), ('starnet_s1','stages.3.2,stages.3.3'))},
     table5={n: _arm(acc, n) for n,acc in zip(TABLE5,
         (70.01,65.89,73.40,73.15,71.84,74.62,67.70,72.81,68.27,75.82,68.97,74.66,76.44))})
+STUDIES['table5_small'] = {n: STUDIES['table5'][n] for n in list(TABLE5)[:5]}  # which two cores can train
 
 # %% ../nbs/21_study.ipynb #d000314e
 STUDIES |= dict(
@@ -385,7 +389,7 @@ STUDIES['held_out_fast'] = {a: arm for a,arm in STUDIES['duel_fast'].items() if 
 STUDIES['desk_lr'] = {f'{name}, {lr:g}': dict(arm, lr=lr, test=False)
     for lr in (1e-3,2e-3,4e-3)
     for name,arm in (('as it is', _arm(None)), ('neither block', STUDIES['table3']['neither block']),
-                     ('exchanged', STUDIES['table3']['all']))}
+                     ('exchanged', STUDIES['table3']['all']), ('MobileNetV4-S', _arm(None, 'mobilenetv4_s')))}
 
 # %% ../nbs/21_study.ipynb #30227a0e
 @dataclass(frozen=True, kw_only=True)
@@ -640,10 +644,11 @@ def verdict(
     low:float,  # of the interval of our difference
     high:float, # its upper end
     paper:float=np.nan, # the paper's difference, > 0
-    sensitive:bool=True, # would an effect of that size have shown?
+    sensitive:bool=True, # would an effect of that size have shown? None: nor would a difference count, see `sees`
 )->str:
     "What the interval says of a claim"
     if np.isnan(low): return 'not yet tested'
+    if sensitive is None: return 'undecided'
     return 'trend reproduced' if low>0 else 'not reproduced' if high<0 or (high<paper and sensitive) else 'undecided'
 
 # %% ../nbs/21_study.ipynb #f4fb2a61
@@ -652,28 +657,47 @@ def judge(
     runs:pd.DataFrame,       # from `results`
     claims:list,             # pairs of arms, the one said to be better first
     metric='test_accuracy',  # column, a share
-    sensitive:bool=True,     # see `sees_blocks`
+    sensitive=True,          # or one of them for each claim, from `sees`
 )->pd.DataFrame: # a row per claim: paper's and our difference, interval at 95 %, seeds, verdict
     "Paired differences, and what they say"
     wide,rows = by_seed(study, runs, metric),[]
-    for better,worse in claims:
+    sensitive = sensitive if isinstance(sensitive, list) else [sensitive]*len(claims)
+    for (better,worse),seen in zip(claims, sensitive):
         d = (wide[better]-wide[worse]).dropna()
         half = stats.t.ppf(.975, len(d)-1)*d.std()/len(d)**.5 if len(d)>1 else np.nan
         paper = np.subtract(*[np.nan if (p := STUDIES[study][a]['paper']) is None else p for a in (better, worse)])
         low,high = d.mean()-half,d.mean()+half
         rows.append(dict(claim=f'{better} > {worse}', paper=paper, ours=d.mean(), low=low, high=high, n=len(d),
-                         verdict=verdict(low, high, paper, sensitive)))
+                         verdict=verdict(low, high, paper, seen)))
     return pd.DataFrame(rows).set_index('claim')
 
 # %% ../nbs/21_study.ipynb #fcb8d66f
-def sees_blocks(
-    budget:str,       # a name in `BUDGETS`
-    out='results',    # folder of runs.csv
-    study='table3',   # about what is inside the exchanged blocks (tables 1 and 3), or about the exchange (2 and 4)
-)->bool: # False as long as there are not two seeds
-    "Is MobileNetV3-S with its last two blocks, exchanged or as they are, better than without? If not, nothing can be said"
-    study,whole = ('table2','none') if study in ('table2','table4') else ('table3','all')
-    return bool(judge(study, results(study, budget, out=out), [(whole,'neither block')]).low.iloc[0] > 0)
+def control(
+    study:str,   # a name in `STUDIES`
+    better:str,  # arm said to be better
+    worse:str,   # than this one
+)->tuple: # study, an arm and another that must be worse; () if there is nothing of the kind
+    "What a budget must find before it can say that it would have seen a claim's effect"
+    if study in ('table1','table3'): return 'table3','all','neither block'
+    if study=='table2':
+        late = {better,worse} <= {'none','IB9','IB10','IB9, IB10'}
+        return ('table2','none','neither block') if late else ()  # no network is one without its first blocks
+    if study=='table4': return 'table4',*(f'{better.split(",")[0]}, {when}' for when in ('before','neither'))
+    return ('table5','mobilenetv4_s','mobilenetv3_s') if study=='table5' else ()
+
+def sees(
+    study:str,     # a name in `STUDIES`
+    budget:str,    # a name in `BUDGETS`
+    claims:list,   # as for `judge`
+    out='results', # folder of runs.csv
+)->list: # for each claim True, False or None, as `verdict` takes them; not True as long as there are not two seeds
+    "Does a budget find the control of a claim?"
+    def one(claim):
+        if study not in ('table1','table2','table3','table4','table5'): return True
+        if not (c := control(study, *claim)): return False
+        found = judge(c[0], results(c[0], budget, out=out), [c[1:]]).low.iloc[0] > 0
+        return True if found else None if study=='table5' else False
+    return [one(c) for c in claims]
 
 def plot_claims(
     table:pd.DataFrame, # from `judge`
