@@ -19,6 +19,7 @@ from fastcore.parallel import parallel
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from .predict import open_image
 from .records import error_line
 from .settings import check_source
 
@@ -75,6 +76,8 @@ def downloaded(
     return path
 
 # %% ../nbs/08_data.ipynb #17be2b46
+def _photo(path): return open_image(path)  # without annotations, which fastai would take for types of its items
+
 def _items(source):
     "How to read images and labels; training items and held-out items"
     if source=='digits':
@@ -82,7 +85,7 @@ def _items(source):
         train,test = train_test_split(list(range(len(labels))), test_size=.2, stratify=labels, random_state=0)
         return _digit_image,_digit_label,train,test
     known = 'url' in SOURCES.get(str(source), {})
-    return None,parent_label,*_folder_items(downloaded(str(source)) if known else source)
+    return _photo,parent_label,*_folder_items(downloaded(str(source)) if known else source)
 
 
 
@@ -149,7 +152,7 @@ def get_dls(
     labels,test_labels = ([get_y(o) for o in part] for part in (items, test))
     _check_classes(source, labels, test_labels)
     items = _subset(items, labels, limit, seed)
-    if get_x is None: items,test = _check_images(items, broken),_check_images(test, broken)
+    if get_x is _photo: items,test = _check_images(items, broken),_check_images(test, broken)
     labels = [get_y(o) for o in items]
     _check_classes(source, labels, test_labels)
     block = _block(get_x, get_y, _split(labels, valid_pct, bs, seed), size, augment, **opts)
