@@ -8,6 +8,7 @@ __all__ = ['random_affine', 'normalised', 'random_views', 'MemoryLoader', 'in_me
 # %% ../nbs/18_loader.ipynb #77b2f6d3
 import hashlib
 from functools import lru_cache
+from inspect import getsource
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from safetensors.torch import load_file,save_file
 from torch import Tensor
 
 from .data import SOURCES
+from .predict import open_image
 from .records import write_whole
 
 # %% ../nbs/18_loader.ipynb #84710d71
@@ -148,7 +150,7 @@ def _name(dls):
         stat = f.stat() if isinstance(f, Path) else None
         return (str(f), stat.st_size, stat.st_mtime_ns) if stat else str(f)
     what = [[told(f) for f in part] for part in (dls.train_ds.items, dls.valid_ds.items, dls.test_items)]
-    return hashlib.sha1(repr((dls.size, what)).encode()).hexdigest()[:12]+'.safetensors'
+    return hashlib.sha1(repr((dls.size, what, getsource(open_image))).encode()).hexdigest()[:12]+'.safetensors'
 
 def _bytes(dls, cache):
     "Images and labels, decoded or from the cache"

@@ -23,7 +23,9 @@ def open_image(
     "An image, turned as its tag says, with 8 bits a channel"
     try:
         with Image.open(path) as im: im = ImageOps.exif_transpose(im)
-        if im.mode.startswith('I'): im = Image.fromarray((np.array(im).clip(0, 65535)//256).astype(np.uint8))  # 16 bits
+        if im.mode=='F': raise ValueError(f'{str(path)!r}: its pixels are fractions, must be integers')
+        if im.mode.startswith('I') and (a := np.array(im)).max()>255:  # 16 bits
+            im = Image.fromarray((a.clip(0, 65535)//256).astype(np.uint8))
         return im.convert('RGB')
     except FileNotFoundError: raise FileNotFoundError(f'{str(path)!r}: no such file') from None
     except UnidentifiedImageError: raise ValueError(f'{str(path)!r}: not an image that Pillow can read') from None

@@ -56,8 +56,11 @@ def publish(
     from safetensors import safe_open
     from safetensors.torch import save
     with safe_open(weights, 'pt') as f: state,meta = {k: f.get_tensor(k) for k in f.keys()},f.metadata()
+    if missing := {'arch','options','classes','run'}-set(meta or {}):
+        raise ValueError(f'weights={str(weights)!r}: not of a training, its metadata lack {", ".join(sorted(missing))}')
     arch,options,run = (json.loads(meta[k]) for k in ('arch','options','run'))
-    if name.partition('.')[0]!=arch: raise ValueError(f'name={name!r}: must begin with {arch}.')
+    if not name.startswith(f'{arch}.') or name==f'{arch}.':
+        raise ValueError(f'name={name!r}: must begin with {arch}. and go on')
     if name in trained(folder): raise ValueError(f'name={name!r}: is taken, and installations know the checksum of its file')
     half = {k: v.half() if v.dtype==torch.float32 and v.ndim>1 else v for k,v in state.items()}
     if bad := [k for k,v in half.items() if state[k].isfinite().all() and not v.isfinite().all()]:
@@ -108,11 +111,14 @@ def card(
     run:dict, # what is known of it
 )->str: # Markdown
     "What a user must know of trained weights"
-    from hadaptive_nbdev.ach import SOFT,STEADY
+    from inspect import signature
+    from hadaptive_nbdev.ach import ACH,SOFT,STEADY
     arch,_,tag = name.partition('.')
     low,high = wilson(run['test_accuracy'], run['test_images'])
     named = [n for n,kw in dict(SOFT=SOFT, STEADY=STEADY).items() if kw.items() <= run['options'].items()]
-    form = f'without a choice (`{named[0]}`)' if named else 'as published'
+    own = {k: p.default for k,p in signature(ACH).parameters.items()}
+    other = ', '.join(f'`{k}={v!r}`' for k,v in run['options'].items() if v not in (None, own.get(k)))
+    form = f'without a choice (`{named[0]}`)' if named else f'with {other}' if other else 'as published'
     shown = dict(tag=tag, form=f'{arch} {form}', low=100*low, high=100*high,
         accuracy=100*run['test_accuracy'], top5=100*run['test_top5'], valid=100*run['valid_accuracy'],
         mb=run['bytes']/1e6, torch=run['versions']['torch'])

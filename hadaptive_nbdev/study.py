@@ -453,8 +453,8 @@ def images_of(
     "The images of a run"
     return _decoded(Path(work)/'images', device, **run.loading)
 
-TRAINING_CODE = ('ach','baselines','blocks','data','hadamard','implant','kernel','loader','models','norm','products',
-                 'resume','sampling','settings','train')
+TRAINING_CODE = ('ach','baselines','blocks','data','hadamard','implant','kernel','loader','models','norm','predict',
+                 'products','resume','sampling','settings','train')
 
 def code_digits()->str:
     "Eight digits that tell one state of the code that trains from another"
@@ -675,13 +675,10 @@ def judge(
 def control(
     study:str,   # a name in `STUDIES`
     better:str,  # arm said to be better
-    worse:str,   # than this one
-)->tuple: # study, an arm and another that must be worse; () if there is nothing of the kind
+)->tuple: # study, an arm and another that must be worse; () for studies without one
     "What a budget must find before it can say that it would have seen a claim's effect"
     if study in ('table1','table3'): return 'table3','all','neither block'
-    if study=='table2':
-        late = {better,worse} <= {'none','IB9','IB10','IB9, IB10'}
-        return ('table2','none','neither block') if late else ()  # no network is one without its first blocks
+    if study=='table2': return 'table2','none','neither block'
     if study=='table4': return 'table4',*(f'{better.split(",")[0]}, {when}' for when in ('before','neither'))
     return ('table5','mobilenetv4_s','mobilenetv3_s') if study=='table5' else ()
 
@@ -690,14 +687,13 @@ def sees(
     budget:str,    # a name in `BUDGETS`
     claims:list,   # as for `judge`
     out='results', # folder of runs.csv
-)->list: # for each claim True, False or None, as `verdict` takes them; not True as long as there are not two seeds
+)->list: # for each claim True: found; None: the other way round; False: neither, or no two seeds, or no control
     "Does a budget find the control of a claim?"
-    def one(claim):
-        if study not in ('table1','table2','table3','table4','table5'): return True
-        if not (c := control(study, *claim)): return False
-        found = judge(c[0], results(c[0], budget, out=out), [c[1:]]).low.iloc[0] > 0
-        return True if found else None if study=='table5' else False
-    return [one(c) for c in claims]
+    def one(better, worse):
+        if not (c := control(study, better)): return False
+        found = judge(c[0], results(c[0], budget, out=out), [c[1:]]).iloc[0]
+        return True if found.low>0 else None if found.high<0 else False
+    return [one(*c) for c in claims]
 
 def plot_claims(
     table:pd.DataFrame, # from `judge`
