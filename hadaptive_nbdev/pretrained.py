@@ -61,7 +61,8 @@ def publish(
     arch,options,run = (json.loads(meta[k]) for k in ('arch','options','run'))
     if not name.startswith(f'{arch}.') or name==f'{arch}.':
         raise ValueError(f'name={name!r}: must begin with {arch}. and go on')
-    if name in trained(folder): raise ValueError(f'name={name!r}: is taken, and installations know the checksum of its file')
+    if name in trained(folder):
+        raise ValueError(f'name={name!r}: is taken, and installations know the checksum of its file')
     half = {k: v.half() if v.dtype==torch.float32 and v.ndim>1 else v for k,v in state.items()}
     if bad := [k for k,v in half.items() if state[k].isfinite().all() and not v.isfinite().all()]:
         raise ValueError(f'weights={str(weights)!r}: {bad[0]} does not fit into float16')
