@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['PRELUDE', 'TYPES', 'LAYOUT', 'PAIRS', 'NAIVE', 'FORWARD', 'BACKWARD', 'SOURCE', 'THREADS_PER_BLOCK', 'BLOCKS_PER_MP',
-           'BITS', 'KERNELS', 'FORWARD_TILE', 'BLOCKS_MAX', 'OFFSET_MAX', 'TOLERANCE', 'HAS_CUPY', 'bytes_moved',
-           'kernel_code', 'Device', 'Plan', 'plan_forward', 'plan_backward', 'compile_host', 'host_runner',
-           'run_forward', 'run_backward', 'kernel_case', 'kernel_errors', 'assert_right', 'kernel_resources',
-           'cuda_device', 'run_cuda', 'gpu_runner', 'kernel_runs', 'expand']
+           'BITS', 'KERNELS', 'FORWARD_TILE', 'FORWARD_STAGE', 'BLOCKS_MAX', 'OFFSET_MAX', 'TOLERANCE', 'HAS_CUPY',
+           'bytes_moved', 'kernel_code', 'Device', 'Plan', 'plan_forward', 'plan_backward', 'compile_host',
+           'host_runner', 'run_forward', 'run_backward', 'kernel_case', 'kernel_errors', 'assert_right',
+           'kernel_resources', 'cuda_device', 'run_cuda', 'gpu_runner', 'kernel_runs', 'expand']
 
 # %% ../nbs/10_kernel.ipynb #2a756dd7
 import contextlib,ctypes,functools,importlib.util,re,subprocess,tempfile,warnings
@@ -99,29 +99,79 @@ struct F16 {
 #ifdef HOST
   static DEVICE float widen(bits h) { _Float16 v; memcpy(&v, &h, 2); return v; }
   static DEVICE bits narrow(float f) { _Float16 v = f; bits h; memcpy(&h, &v, 2); return h; }
+  static DEVICE unsigned narrow(float low, float high) { return narrow(low) | (unsigned)narrow(high) << 16; }
 #else
   static DEVICE float widen(bits h) { float f; asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h)); return f; }
   static DEVICE bits narrow(float f) { bits h; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(f)); return h; }
+  static DEVICE unsigned narrow(float low, float high) { return narrow(low) | (unsigned)narrow(high) << 16; }
 #endif
+  static DEVICE void widen(unsigned w, float& low, float& high) { low = widen((bits)w); high = widen((bits)(w >> 16)); }
 };
 
 struct BF16 {
   typedef unsigned short bits;
   static DEVICE float widen(bits h) { Word w; w.u = (unsigned)h << 16; return w.f; }
+  static DEVICE void widen(unsigned w, float& low, float& high) {
+    Word a, b; a.u = w << 16; b.u = w & 0xffff0000;
+    low = a.f; high = b.f;
+  }
 #if __CUDA_ARCH__ >= 800
   static DEVICE bits narrow(float f) { bits h; asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h) : "f"(f)); return h; }
+  static DEVICE unsigned narrow(float low, float high) {
+    unsigned w; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(w) : "f"(high), "f"(low)); return w;
+  }
 #else
   static DEVICE bits narrow(float f) {            // round to nearest, ties to even; a NaN stays one
     Word w; w.f = f;
     return f != f ? 0x7fff : (w.u + 0x7fff + (w.u >> 16 & 1)) >> 16;
   }
+  static DEVICE unsigned narrow(float low, float high) { return narrow(low) | (unsigned)narrow(high) << 16; }
 #endif
 };
 
-template <class S, int V> struct alignas(V*sizeof(typename S::bits) < 16 ? V*sizeof(typename S::bits) : 16) Pack {
-  typename S::bits v[V];
+// V numbers that travel together; those of 16 bits lie two to a word, as the hardware wants them
+template <class S, int V, bool TWO = sizeof(typename S::bits) == 2> struct Pack;
+
+template <class S, int V> struct alignas(4*V < 16 ? 4*V : 16) Pack<S,V,false> {
+  float v[V];
+  DEVICE float get(int u) const { return v[u]; }
 };
-template <int V> DEVICE Pack<F32,V>& floats(float* p) { return *(Pack<F32,V>*)p; }
+
+template <class S, int V> struct alignas(2*V < 16 ? 2*V : 16) Pack<S,V,true> {
+  unsigned w[V/2];
+  DEVICE unsigned short get(int u) const { return w[u/2] >> u%2*16; }
+};
+
+template <class S, int V> DEVICE Pack<S,V> together(const typename S::bits* v) {
+  Pack<S,V> p;
+  #pragma unroll
+  for (int u = 0; u < V; u += 2)
+    if constexpr (sizeof(v[0]) == 2) p.w[u/2] = v[u] | (unsigned)v[u+1] << 16;
+    else { p.v[u] = v[u]; p.v[u+1] = v[u+1]; }
+  return p;
+}
+
+template <class S, int V> DEVICE Pack<F32,V> widen(Pack<S,V> p) {
+  if constexpr (sizeof(p) == 4*V) return p;
+  else {
+    Pack<F32,V> q;
+    #pragma unroll
+    for (int u = 0; u < V; u += 2) S::widen(p.w[u/2], q.v[u], q.v[u+1]);
+    return q;
+  }
+}
+
+template <class S, int V> DEVICE Pack<S,V> narrow(Pack<F32,V> q) {
+  if constexpr (sizeof(Pack<S,V>) == 4*V) return q;
+  else {
+    Pack<S,V> p;
+    #pragma unroll
+    for (int u = 0; u < V; u += 2) p.w[u/2] = S::narrow(q.v[u], q.v[u+1]);
+    return p;
+  }
+}
+
+template <int V> DEVICE Pack<F32,V>& floats(void* p) { return *(Pack<F32,V>*)p; }
 '''
 
 # %% ../nbs/10_kernel.ipynb #ce3bdb45
@@ -150,24 +200,39 @@ DEVICE void each_pack(int tid, int rows, int n, int T, Load load, Store store) {
     }
 }
 
-// V pixels from pixel t of channel c in one image of C channels: one wide access or V narrow ones
-template <class S, int V, bool LAST>
+// V pixels from pixel t of channel c in one image of C channels: one wide access, or V narrow ones
+template <class S, int V, bool LAST, bool WIDE>
 DEVICE Pack<S,V> read(const typename S::bits* x, unsigned c, unsigned t, unsigned C, unsigned HW) {
-  if constexpr (!LAST) return *(const Pack<S,V>*)(x + (c*HW + t));
+  if constexpr (WIDE) return *(const Pack<S,V>*)(x + (c*HW + t));
   else {
-    Pack<S,V> p;
+    typename S::bits v[V];
     #pragma unroll
-    for (int u = 0; u < V; ++u) p.v[u] = t+u < HW ? x[(t+u)*C + c] : 0;
-    return p;
+    for (int u = 0; u < V; ++u) v[u] = t+u < HW ? x[LAST ? (t+u)*C + c : c*HW + t+u] : 0;
+    return together<S,V>(v);
   }
 }
 
-template <class S, int V, bool LAST>
+template <class S, int V, bool LAST, bool WIDE>
 DEVICE void write(typename S::bits* x, Pack<S,V> p, unsigned c, unsigned t, unsigned C, unsigned HW) {
-  if constexpr (!LAST) *(Pack<S,V>*)(x + (c*HW + t)) = p;
+  if constexpr (WIDE) *(Pack<S,V>*)(x + (c*HW + t)) = p;
   else
     #pragma unroll
-    for (int u = 0; u < V; ++u) if (t+u < HW) x[(t+u)*C + c] = p.v[u];
+    for (int u = 0; u < V; ++u) if (t+u < HW) x[LAST ? (t+u)*C + c : c*HW + t+u] = p.get(u);
+}
+
+// Copy n rows of m numbers, `from` and `to` so many apart, 16 bytes at a time; false if they are not aligned so
+template <class S> DEVICE bool copied(int tid, const typename S::bits* x, typename S::bits* out,
+                                     unsigned n, unsigned m, unsigned from, unsigned to) {
+  constexpr unsigned W = 16/sizeof(typename S::bits);
+  if (((size_t)x | (size_t)out) % 16 || (m | from | to) % W) return false;
+  if (!m) return true;
+  const unsigned far = THREADS*W/m, rest = THREADS*W%m;
+  #pragma unroll 4
+  for (unsigned t = tid*W/m, e = tid*W%m; t < n; t += far, e += rest) {
+    if (e >= m) { e -= m; if (++t >= n) break; }
+    *(Pack<S,W>*)(out + (t*to + e)) = *(const Pack<S,W>*)(x + (t*from + e));
+  }
+  return true;
 }
 
 // Packs that a thread loads ahead: four accesses of at most 16 bytes, or eight narrow ones
@@ -182,10 +247,17 @@ template <int V> DEVICE int row_length(int T) { return V*(T/V | 1); }
 PAIRS = r'''
 enum { RAW, FREE, CORRELATION };
 
+#ifdef HOST
+DEVICE float inverse_root(float f) { return 1/sqrtf(f); }
+#else
+DEVICE float inverse_root(float f) { return rsqrtf(f); }
+#endif
+
 DEVICE int row_start(int i, int K) { return i*(2*K-i-1)/2; }    // number of the pair (i, i+1)
 
 DEVICE void pair_of(int p, int K, int& i, int& j) {
-  i = (int)((2*K-1 - sqrtf((float)(2*K-1)*(2*K-1) - 8.f*p))/2);
+  const float square = (float)((2*K-1)*(2*K-1) - 8*p);
+  i = (int)((2*K-1 - square*inverse_root(square))/2);
   while (row_start(i, K) > p) --i;
   while (row_start(i+1, K) <= p) ++i;
   j = p - row_start(i, K) + i + 1;
@@ -202,7 +274,7 @@ DEVICE Moments moments_of(int p, int ci, int cj, const float* mean, const float*
   m.cov = norm == CORRELATION ? tanhf(phi[p])*m.si*m.sj : phi[p];
   m.mean = m.mi*m.mj + m.cov;
   m.var = m.si*m.si*m.sj*m.sj + m.mi*m.mi*m.sj*m.sj + m.mj*m.mj*m.si*m.si + 2*m.mi*m.mj*m.cov + m.cov*m.cov;
-  m.scale = 1/sqrtf((m.var < 0 ? 0 : m.var) + eps);            // not max: a NaN is to stay one
+  m.scale = inverse_root((m.var < 0 ? 0 : m.var) + eps);       // not max: a NaN is to stay one
   return m;
 }
 '''
@@ -242,52 +314,89 @@ FORWARD = r'''
   long long C, long long K, long long HW, long long T, long long tiles, long long splits, long long norm, double eps
 #define FORWARD_ARGS x, idx, weight, mean, std, phi, out, C, K, HW, T, tiles, splits, norm, eps
 
-template <class S, int V, bool LAST> DEVICE void forward(
+// z_i z_j scale + shift; i, j: the bytes at which the two rows begin
+struct alignas(16) Product { float scale, shift; int i, j; };
+
+template <class S, int V, bool LAST, bool WIDE> DEVICE void forward(
     const typename S::bits* __restrict__ x, const long long* __restrict__ idx, const float* __restrict__ weight,
     const float* __restrict__ mean,
     const float* __restrict__ std, const float* __restrict__ phi, typename S::bits* __restrict__ out,
     int C, int K, int HW, int T, int tiles, int splits, int norm, float eps) {
-  const int rows = C + row_start(K-1, K), share = (rows + splits-1)/splits, L = row_length<V>(T);
+  constexpr bool STAGED = !LAST && !WIDE;                      // through shared memory, and from there in wide accesses
+  const int rows = C + row_start(K-1, K), share = (rows + 8*splits-1)/(8*splits)*8, L = row_length<V>(T);
   const int begin = min(BLOCK%splits*share, rows), end = min(begin+share, rows);
-  const int first = max(begin, C);  // products from here
+  const int first = max(begin, C), count = max(end-first, 0);  // products
   const int b = BLOCK/splits/tiles, t0 = BLOCK/splits%tiles*T, n = min(T, HW-t0);
-  float* z = (float*)shared;                                  // (K, L) chosen channels
-  float* scale = z + K*L, *shift = scale + share;             // (share,) each
-  int* pair = (int*)(shift + share);                          // (share,) i and j in one word
+  Product* products = (Product*)shared;                       // (share,)
+  float* z = (float*)(products + share);                      // (K, L) chosen channels
+  typename S::bits* stage = (typename S::bits*)(z + K*L);     // (share, n) products, if they go by here
   x += (long long)b*C*HW; out += (long long)b*rows*HW; idx += (long long)b*K; weight += weight ? (long long)b*K : 0;
 
   EACH_THREAD(tid) {
-    each_pack<AHEAD<V,LAST>,V,LAST>(tid, end > first ? K : 0, n, T,
-      [&](int r, int t) { return read<S,V,LAST>(x, idx[r], t0+t, C, HW); },
+    each_pack<AHEAD<V,LAST || !WIDE>,V,LAST>(tid, count ? K : 0, n, T,
+      [&](int r, int t) { return read<S,V,LAST,WIDE>(x, idx[r], t0+t, C, HW); },
       [&](int r, int t, Pack<S,V> p) {
         const float w = weight ? weight[r] : 1;
-        Pack<F32,V> q;
+        Pack<F32,V> q = widen<S,V>(p);
         #pragma unroll
-        for (int u = 0; u < V; ++u) q.v[u] = S::widen(p.v[u])*w;
+        for (int u = 0; u < V; ++u) q.v[u] *= w;
         floats<V>(z + r*L + t) = q;
       });
-    for (int e = tid; e < end-first; e += THREADS) {
-      const int p = first+e-C;
+    for (int e = THREADS-1-tid; e < count; e += THREADS) {     // other threads than those that still load
       int i, j;
-      pair_of(p, K, i, j);
-      const Moments m = moments_of(p, idx[i], idx[j], mean, std, phi, norm, eps);
-      scale[e] = m.scale; shift[e] = -m.mean*m.scale; pair[e] = i << 16 | j;
+      pair_of(first-C+e, K, i, j);
+      const Moments m = moments_of(first-C+e, idx[i], idx[j], mean, std, phi, norm, eps);
+      products[e] = {m.scale, -m.mean*m.scale, 4*i*L, 4*j*L};
     }
-    each_pack<AHEAD<V,LAST>,V,LAST>(tid, min(end, C)-begin, n, T,
-      [&](int e, int t) { return read<S,V,LAST>(x, begin+e, t0+t, C, HW); },
-      [&](int e, int t, Pack<S,V> p) { write<S,V,LAST>(out, p, begin+e, t0+t, rows, HW); });
+    const int features = max(min(end, C)-begin, 0);
+    const unsigned apart = tiles > 1 ? HW : 0;                 // else rows follow one another, in one long one
+    if (LAST ? !copied<S>(tid, x + ((unsigned)t0*C + begin), out + ((unsigned)t0*rows + begin), n, features, C, rows)
+             : !copied<S>(tid, x + ((unsigned)begin*HW + t0), out + ((unsigned)begin*HW + t0),
+                          apart ? features : 1, apart ? n : (unsigned)features*HW, apart, apart))
+      each_pack<AHEAD<V,LAST || !WIDE>,V,LAST>(tid, features, n, T,
+        [&](int e, int t) { return read<S,V,LAST,WIDE>(x, begin+e, t0+t, C, HW); },
+        [&](int e, int t, Pack<S,V> p) { write<S,V,LAST,WIDE>(out, p, begin+e, t0+t, rows, HW); });
   }
 
-  EACH_THREAD(tid) each_pack<2,V,LAST>(tid, end-first, n, T,
-    [&](int e, int t) {
-      const Pack<F32,V> zi = floats<V>(z + (pair[e] >> 16)*L + t), zj = floats<V>(z + (pair[e] & 0xffff)*L + t);
-      const float a = scale[e], c = shift[e];
-      Pack<S,V> p;
+  EACH_THREAD(tid) {
+    auto product = [&](Product m, float* zt) {
+      const Pack<F32,V> zi = floats<V>((char*)zt + m.i), zj = floats<V>((char*)zt + m.j);
+      Pack<F32,V> p;
       #pragma unroll
-      for (int u = 0; u < V; ++u) p.v[u] = S::narrow(zi.v[u]*zj.v[u]*a + c);
-      return p;
-    },
-    [&](int e, int t, Pack<S,V> p) { write<S,V,LAST>(out, p, first+e, t0+t, rows, HW); });
+      for (int u = 0; u < V; ++u) p.v[u] = zi.v[u]*zj.v[u]*m.scale + m.shift;
+      return narrow<S,V>(p);
+    };
+    if constexpr (LAST) {                                      // a thread keeps to a product and goes along its pixels
+      const int slots = max(min(count, 64), 1), groups = THREADS/slots;
+      for (int e = tid%slots; e < (tid < slots*groups ? count : 0); e += slots) {
+        const Product m = products[e];
+        typename S::bits* o = out + ((unsigned)(t0 + tid/slots*V)*rows + first+e);
+        #pragma unroll 2
+        for (int t = tid/slots*V; t < n; t += groups*V, o += (unsigned)(groups*V)*rows) {
+          const Pack<S,V> p = product(m, z + t);
+          #pragma unroll
+          for (int u = 0; u < V; ++u) if (t+u < n) o[u*rows] = p.get(u);
+        }
+      }
+    } else {                                                   // or to V pixels and goes down the products
+      const int packs = (n+V-1)/V, groups = THREADS/packs, t = tid%packs*V;
+      #pragma unroll 4
+      for (int e = tid/packs; e < (tid < groups*packs ? count : 0); e += groups) {
+        const Pack<S,V> p = product(products[e], z + t);
+        if constexpr (STAGED) {
+          #pragma unroll
+          for (int u = 0; u < V; ++u) if (t+u < n) stage[e*n + t+u] = p.get(u);
+        } else *(Pack<S,V>*)(out + ((unsigned)(first+e)*HW + t0+t)) = p;
+      }
+    }
+  }
+
+  if constexpr (STAGED) EACH_THREAD(tid) {
+    if (tiles > 1 || !copied<S>(tid, stage, out + (unsigned)first*HW, 1, (unsigned)count*HW, 0, 0))
+      each_pack<4,1,false>(tid, count, n, min(T, THREADS),
+        [&](int e, int t) { return stage[e*n + t]; },
+        [&](int e, int t, typename S::bits v) { out[(unsigned)(first+e)*HW + t0+t] = v; });
+  }
 }
 '''
 
@@ -299,7 +408,7 @@ BACKWARD = r'''
   long long C, long long K, long long HW, long long T, long long tiles, long long norm, double eps
 #define BACKWARD_ARGS g, x, idx, weight, mean, std, phi, gx, gweight, gmean, gstd, gphi, C, K, HW, T, tiles, norm, eps
 
-template <class S, int V, bool LAST> DEVICE void backward(
+template <class S, int V, bool LAST, bool WIDE> DEVICE void backward(
     const typename S::bits* __restrict__ g, const typename S::bits* __restrict__ x,
     const long long* __restrict__ idx, const float* __restrict__ weight,
     const float* __restrict__ mean, const float* __restrict__ std, const float* __restrict__ phi,
@@ -320,17 +429,12 @@ template <class S, int V, bool LAST> DEVICE void backward(
   gmean += gmean ? block*K : 0; gstd += gstd ? block*K : 0; gphi += gphi ? block*P : 0;
 
   EACH_THREAD(tid) {
-    each_pack<AHEAD<V,LAST>,V,LAST>(tid, P, n, T,
-      [&](int p, int t) { return read<S,V,LAST>(g, C+p, t0+t, rows, HW); },
+    each_pack<AHEAD<V,LAST || !WIDE>,V,LAST>(tid, P, n, T,
+      [&](int p, int t) { return read<S,V,LAST,WIDE>(g, C+p, t0+t, rows, HW); },
       [&](int p, int t, Pack<S,V> h) { *(Pack<S,V>*)(gp + p*L + t) = h; });
-    each_pack<AHEAD<V,LAST>,V,LAST>(tid, K, n, T,
-      [&](int r, int t) { return read<S,V,LAST>(x, idx[r], t0+t, C, HW); },
-      [&](int r, int t, Pack<S,V> p) {
-        Pack<F32,V> q;
-        #pragma unroll
-        for (int u = 0; u < V; ++u) q.v[u] = S::widen(p.v[u]);
-        floats<V>(z + r*L + t) = q;
-      });
+    each_pack<AHEAD<V,LAST || !WIDE>,V,LAST>(tid, K, n, T,
+      [&](int r, int t) { return read<S,V,LAST,WIDE>(x, idx[r], t0+t, C, HW); },
+      [&](int r, int t, Pack<S,V> p) { floats<V>(z + r*L + t) = widen<S,V>(p); });
     for (int c = tid; c < C; c += THREADS) {
       int first = -1;
       for (int r = K-1; r >= 0; --r) if (idx[r] == c) { next[r] = first; first = r; }
@@ -348,10 +452,10 @@ template <class S, int V, bool LAST> DEVICE void backward(
     float A = 0, Q = 0;
     #pragma unroll 2
     for (int t = 0; t < n; t += V) {
-      const Pack<S,V> h = *(const Pack<S,V>*)(gp + p*L + t);
+      const Pack<F32,V> h = widen<S,V>(*(const Pack<S,V>*)(gp + p*L + t));
       const Pack<F32,V> zi = floats<V>(z + i*L + t), zj = floats<V>(z + j*L + t);
       #pragma unroll
-      for (int u = 0; u < V; ++u) { const float f = S::widen(h.v[u]); A += f; Q += f*zi.v[u]*zj.v[u]; }
+      for (int u = 0; u < V; ++u) { A += h.v[u]; Q += h.v[u]*zi.v[u]*zj.v[u]; }
     }
     const float gm = -m.scale*A, gv = m.var >= 0 ? -.5f*m.scale*m.scale*m.scale*(Q*wi*wj - m.mean*A) : 0;
     const float gcov = gm + 2*gv*(m.mi*m.mj + m.cov);
@@ -372,10 +476,9 @@ template <class S, int V, bool LAST> DEVICE void backward(
     #pragma unroll
     for (int u = 0; u < V; ++u) sum.v[u] = 0;
     auto add = [&](int p, int j, float a) {
-      const Pack<S,V> h = *(const Pack<S,V>*)(gp + p*L + t);
-      const Pack<F32,V> zj = floats<V>(z + j*L + t);
+      const Pack<F32,V> h = widen<S,V>(*(const Pack<S,V>*)(gp + p*L + t)), zj = floats<V>(z + j*L + t);
       #pragma unroll
-      for (int u = 0; u < V; ++u) sum.v[u] += a*S::widen(h.v[u])*zj.v[u];
+      for (int u = 0; u < V; ++u) sum.v[u] += a*h.v[u]*zj.v[u];
     };
     #pragma unroll 2
     for (int j = 0, p = r-1; j < r; p += K-2-j, ++j) add(p, j, to_j[p]);             // pairs (j, r)
@@ -401,23 +504,20 @@ template <class S, int V, bool LAST> DEVICE void backward(
       for (int j = r+1; j < K; ++j) { const int p = row_start(r, K) + j-r-1; m += pull[p];   s += pull[2*P+p]; }
       gmean[r] = m; gstd[r] = s;
     }
-    each_pack<2,V,LAST>(tid, C, n, T,
-      [&](int c, int t) { return read<S,V,LAST>(g, c, t0+t, rows, HW); },
+    each_pack<LAST || WIDE ? 2 : 1,V,LAST>(tid, C, n, T,
+      [&](int c, int t) { return read<S,V,LAST,WIDE>(g, c, t0+t, rows, HW); },
       [&](int c, int t, Pack<S,V> p) {
         if (head[c] >= 0) {
-          Pack<F32,V> sum;
-          #pragma unroll
-          for (int u = 0; u < V; ++u) sum.v[u] = S::widen(p.v[u]);
+          Pack<F32,V> sum = widen<S,V>(p);
           for (int r = head[c]; r >= 0; r = next[r]) {
             const Pack<F32,V> q = floats<V>(gz + r*L + t);
             const float w = weight ? weight[r] : 1;
             #pragma unroll
             for (int u = 0; u < V; ++u) sum.v[u] += w*q.v[u];
           }
-          #pragma unroll
-          for (int u = 0; u < V; ++u) p.v[u] = S::narrow(sum.v[u]);
+          p = narrow<S,V>(sum);
         }
-        write<S,V,LAST>(gx, p, c, t0+t, C, HW);
+        write<S,V,LAST,WIDE>(gx, p, c, t0+t, C, HW);
       });
   }
 }
@@ -428,9 +528,9 @@ SOURCE = PRELUDE + TYPES + LAYOUT + PAIRS + NAIVE + FORWARD + BACKWARD
 THREADS_PER_BLOCK = 256
 BLOCKS_PER_MP = dict(naive=4, forward=4, backward=3)  # so many at least fit a multiprocessor; bounds the registers
 BITS = {'float32': ('F32','float'), 'float16': ('F16','unsigned short'), 'bfloat16': ('BF16','unsigned short')}
-_packs = {t: (1,4,'4_last') if t=='float32' else (1,4,8,'4_last') for t in BITS}
-KERNELS = [*(f'{kind}_{t}_{v}' for kind in ('forward','backward') for t in BITS for v in _packs[t]),
-           *map('naive_{}'.format, BITS), 'naive_float32_table']
+_FORMS = dict(forward=('4','8','4_narrow','4_last'), backward=('4','4_narrow','4_last'))
+KERNELS = [*(f'{kind}_{t}_{form}' for kind,forms in _FORMS.items() for t in BITS for form in forms
+             if (t,form)!=('float32','8')), *map('naive_{}'.format, BITS), 'naive_float32_table']
 
 def kernel_code(
     name:str, # one of `KERNELS`
@@ -443,7 +543,8 @@ def _entry(name):
     kind,dtype,*rest = name.split('_')
     tag,bits = BITS[dtype]
     yes = lambda word: str(word in rest).lower()
-    form = f"{tag},{yes('table')}" if kind=='naive' else f"{tag},{rest[0]},{yes('last')}"
+    wide = str(len(rest)==1).lower()
+    form = f"{tag},{yes('table')}" if kind=='naive' else f"{tag},{rest[0]},{yes('last')},{wide}"
     params,call = f'{kind.upper()}_PARAMS({bits})',f'{kind}<{form}>({kind.upper()}_ARGS);'
     return f'''
 #ifdef HOST
@@ -473,7 +574,8 @@ class Plan(NamedTuple):
     threads:int    # in a block
     shared:int     # bytes of shared memory of a block
 
-FORWARD_TILE = 24*1024 # bytes of chosen channels in a tile, at most
+FORWARD_TILE = {False: 28*1024, True: 16*1024} # bytes of chosen channels in a tile, at most; True: channels_last
+FORWARD_STAGE = 32*1024 # bytes of products that go by shared memory, at most
 BLOCKS_MAX = 2**31-1  # of a grid
 OFFSET_MAX = 2**32-1  # numbers of one image; all images together may be more
 
@@ -494,16 +596,23 @@ def plan_forward(
     device:Device=Device(),
 )->Plan: # None if it does not fit the device
     "The forward kernel's launch"
-    v = 4 if last else _width(pixels, 4 if dtype=='float32' else 2, aligned)
-    rows = chs+n_pairs(k)
-    t = max(min(FORWARD_TILE//(4*k)//v, THREADS_PER_BLOCK)*v, v)
-    tiles = max(-(-pixels//t), 1)
-    t = max(_round(-(-pixels//tiles), v), v)
-    splits = max(min(-(-2*device.multiprocessors//max(batch*tiles, 1)), -(-rows//64)), -(-rows//2048))
-    share = -(-rows//splits)
-    shared = _round(4*k*_row_length(t, v) + 12*share, 16)
+    size = 4 if dtype=='float32' else 2
+    wide = 1 if last else _width(pixels, size, aligned)
+    v,form = max(wide, 4),'_last' if last else '' if wide>1 else '_narrow'
+    rows,wanted = chs+n_pairs(k),2*device.multiprocessors
+    most = max(min(FORWARD_TILE[last]//(4*k)//v, THREADS_PER_BLOCK)*v, v)
+    def cut(few_rows, few_pixels):  # as many blocks as wanted, if they have so much to do
+        tiles = max(-(-pixels//most), min(-(-wanted//max(batch, 1)), pixels//few_pixels), 1)
+        t = max(_round(-(-pixels//tiles), v), v)
+        tiles = max(-(-pixels//t), 1)
+        return t,tiles,max(min(-(-wanted//max(batch*tiles, 1)), -(-rows//few_rows)), -(-rows//2048))
+    t,tiles,splits = cut(64, 96)
+    if batch*tiles*splits < device.multiprocessors: t,tiles,splits = cut(32, 28)
+    if form=='_narrow': splits = max(splits, -(-rows*t*size//FORWARD_STAGE))
+    share = _round(-(-rows//splits), 8)
+    shared = _round(16*share + 4*k*_row_length(t, v) + (share*t*size if form=='_narrow' else 0), 16)
     if shared > device.shared or batch*tiles*splits > BLOCKS_MAX or rows*pixels > OFFSET_MAX: return None
-    return Plan(f"forward_{dtype}_{v}{'_last'*last}", t, tiles, splits, batch*tiles*splits, THREADS_PER_BLOCK, shared)
+    return Plan(f'forward_{dtype}_{v}{form}', t, tiles, splits, batch*tiles*splits, THREADS_PER_BLOCK, shared)
 
 @functools.cache
 def plan_backward(
@@ -515,8 +624,8 @@ def plan_backward(
     device:Device=Device(),
 )->Plan: # None if it does not fit the device
     "The backward kernel's launch"
-    P,size = n_pairs(k),4 if dtype=='float32' else 2
-    v = 4 if last else _width(pixels, size, aligned)
+    P,size,v = n_pairs(k),4 if dtype=='float32' else 2,4
+    form = '_last' if last else '' if _width(pixels, size, aligned)>1 else '_narrow'
     def shared(t):
         row,words = _row_length(t, v),2*P + chs + k + (4*P if moments else 0)
         return _round(8*k*row + _round(P*row*size, 4) + 4*words, 16)
@@ -529,14 +638,14 @@ def plan_backward(
     t = max(_round(-(-pixels//tiles), v), v)
     tiles = -(-pixels//t)
     if batch*tiles > BLOCKS_MAX or (chs+P)*pixels > OFFSET_MAX: return None
-    return Plan(f"backward_{dtype}_{v}{'_last'*last}", t, tiles, 1, batch*tiles, THREADS_PER_BLOCK, shared(t))
+    return Plan(f'backward_{dtype}_{v}{form}', t, tiles, 1, batch*tiles, THREADS_PER_BLOCK, shared(t))
 
 # %% ../nbs/10_kernel.ipynb #b34a1307
 def _build(target, flags, names, compiler, more=''):
     "Compile the text for this machine's CPU"
     src = target.with_suffix('.cpp')
     src.write_text(SOURCE + ''.join(map(_entry, names)) + more)
-    command = [compiler,'-std=c++17','-DHOST','-Wall','-Wno-unknown-pragmas',*flags,str(src),'-o',str(target)]
+    command = [compiler,'-std=c++17','-DHOST','-fno-strict-aliasing','-Wall','-Wno-unknown-pragmas',*flags,str(src),'-o',str(target)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode: raise RuntimeError(f'{compiler} failed:\n{done.stderr[:2000]}')
     return target
