@@ -183,6 +183,9 @@ STUDIES |= dict(
         'fixed selection, BatchNorm':_blocks(**_ACH, learnable=False, norm='batch'),
         'version 2':                 _blocks(**_ACH, **_V2, norm='dysoft'),
         'version 2, fixed selection':_blocks(**_ACH, **_V2, norm='dysoft', learnable=False)})
+STUDIES['numbers'] = {  # how many are chosen; the products grow with the square
+    'no products, activated': STUDIES['products']['no products, activated'],
+    **{f'{k} of 64': _blocks(**_ACH | dict(num_selected=k)) for k in (4,8,16,24)}}
 
 # %% ../nbs/21_study.ipynb #7f6b7894
 STUDIES |= dict(
