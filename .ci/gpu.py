@@ -15,9 +15,16 @@ minutes = next((float(a) for a in sys.argv[1:] if a not in options), 28)
 out = Path(tempfile.mkdtemp() if quick else 'results')  # every step runs in the root
 CASES = '''
 from hadaptive_nbdev.kernel import *
-for seed in range(12):
-    case = kernel_case(seed)
-    assert_right(kernel_errors(run_cuda, case, 'cuda', cuda_device(0))[0], case[0])
+seen = set()
+def launch(plan, args):
+    fresh.add((plan.kernel, plan.tiles>1))
+    run_cuda(plan, args)
+for seed in range(400):  # those that run a kernel, whole or in tiles, which none before them has run
+    case,fresh = kernel_case(seed),set()
+    kernel_errors(lambda plan, args: fresh.add((plan.kernel, plan.tiles>1)), case, 'cuda', cuda_device(0))
+    if fresh <= seen: continue
+    assert_right(kernel_errors(launch, case, 'cuda', cuda_device(0))[0], case[0])
+    seen |= fresh
 '''
 KERNELS = '''
 import sys

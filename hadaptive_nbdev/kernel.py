@@ -99,12 +99,11 @@ struct F16 {
 #ifdef HOST
   static DEVICE float widen(bits h) { _Float16 v; memcpy(&v, &h, 2); return v; }
   static DEVICE bits narrow(float f) { _Float16 v = f; bits h; memcpy(&h, &v, 2); return h; }
-  static DEVICE unsigned narrow(float low, float high) { return narrow(low) | (unsigned)narrow(high) << 16; }
 #else
   static DEVICE float widen(bits h) { float f; asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h)); return f; }
   static DEVICE bits narrow(float f) { bits h; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(f)); return h; }
-  static DEVICE unsigned narrow(float low, float high) { return narrow(low) | (unsigned)narrow(high) << 16; }
 #endif
+  static DEVICE unsigned narrow(float low, float high) { return narrow(low) | (unsigned)narrow(high) << 16; }
   static DEVICE void widen(unsigned w, float& low, float& high) { low = widen((bits)w); high = widen((bits)(w >> 16)); }
 };
 
@@ -235,8 +234,8 @@ template <class S> DEVICE bool copied(int tid, const typename S::bits* x, typena
   return true;
 }
 
-// Packs that a thread loads ahead: four accesses of at most 16 bytes, or eight narrow ones
-template <int V, bool LAST> constexpr int AHEAD = LAST || V == 8 ? 2 : 4;
+// Packs that a thread loads ahead: four of one access each, or two of 16 bytes or of single numbers
+template <int V, bool SINGLE> constexpr int AHEAD = SINGLE || V == 8 ? 2 : 4;
 
 // Length of a row of T pixels in shared memory: an odd number of packs,
 // so that threads on neighbouring rows meet different banks
@@ -575,7 +574,7 @@ class Plan(NamedTuple):
     shared:int     # bytes of shared memory of a block
 
 FORWARD_TILE = {False: 28*1024, True: 16*1024} # bytes of chosen channels in a tile, at most; True: channels_last
-FORWARD_STAGE = 32*1024 # bytes of products that go by shared memory, at most
+FORWARD_STAGE = 33*1024 # bytes of products that are staged, at most, if eight rows of them are no more
 BLOCKS_MAX = 2**31-1  # of a grid
 OFFSET_MAX = 2**32-1  # numbers of one image; all images together may be more
 
@@ -602,15 +601,19 @@ def plan_forward(
     rows,wanted = chs+n_pairs(k),2*device.multiprocessors
     most = max(min(FORWARD_TILE[last]//(4*k)//v, THREADS_PER_BLOCK)*v, v)
     def cut(few_rows, few_pixels):  # as many blocks as wanted, if they have so much to do
-        tiles = max(-(-pixels//most), min(-(-wanted//max(batch, 1)), pixels//few_pixels), 1)
+        whole = form=='_narrow' and pixels<=most  # only whole rows can be staged
+        tiles = max(-(-pixels//most), 1 if whole else min(-(-wanted//max(batch, 1)), pixels//few_pixels), 1)
         t = max(_round(-(-pixels//tiles), v), v)
         tiles = max(-(-pixels//t), 1)
         return t,tiles,max(min(-(-wanted//max(batch*tiles, 1)), -(-rows//few_rows)), -(-rows//2048))
     t,tiles,splits = cut(64, 96)
     if batch*tiles*splits < device.multiprocessors: t,tiles,splits = cut(32, 28)
-    if form=='_narrow': splits = max(splits, -(-rows*t*size//FORWARD_STAGE))
+    z,a_row = 4*k*_row_length(t, v),16 + (t*size if form=='_narrow' else 0)  # bytes in shared memory
+    if form=='_narrow':
+        room = max(min(FORWARD_STAGE//(t*size), (device.shared-z)//a_row)//8*8, 8)
+        splits = max(splits, -(-rows//room))
     share = _round(-(-rows//splits), 8)
-    shared = _round(16*share + 4*k*_row_length(t, v) + (share*t*size if form=='_narrow' else 0), 16)
+    shared = _round(z + a_row*share, 16)
     if shared > device.shared or batch*tiles*splits > BLOCKS_MAX or rows*pixels > OFFSET_MAX: return None
     return Plan(f'forward_{dtype}_{v}{form}', t, tiles, splits, batch*tiles*splits, THREADS_PER_BLOCK, shared)
 
@@ -729,13 +732,17 @@ def kernel_case(
     def pick(*values): return values[torch.randint(len(values), (), generator=gen)]
     def draw(*shape): return torch.randn(*shape, generator=gen)
     B,C = pick(1,2,3,4),pick(2,3,7,16,33,40)
-    H,W = pick((1,1),(1,3),(3,3),(5,7),(7,7),(4,4),(8,8),(6,10),(14,14),(16,33))
-    opts = dict(seed=seed, batch=B, chs=C, k=min(C, pick(2,3,5,8,13,20)), height=H, width=W, dtype=pick(*BITS),
+    H,W = pick((1,1),(1,3),(3,3),(5,7),(7,7),(4,4),(8,8),(6,10),(14,14),(16,33),(15,15),(17,27))
+    opts = dict(seed=seed, batch=B, chs=C, k=min(C, pick(2,3,5,8,13,16,20)), height=H, width=W, dtype=pick(*BITS),
                 layout=pick('contiguous','channels_last'), norm=pick('none',*COVARIANCES),
-                weighted=pick(True,True,False), moments=pick(True,False), repeats=pick(True,False,False))
+                weighted=pick(True,True,False), moments=pick(True,False), repeats=pick(True,False,False),
+                offset=pick(0,0,0,1,4))
     k,dtype = opts['k'],getattr(torch, opts['dtype'])
     fmt = torch.channels_last if opts['layout']=='channels_last' else torch.contiguous_format
-    x,g = (draw(B,n,H,W).to(dtype).contiguous(memory_format=fmt) for n in (C,C+n_pairs(k)))
+    def maps(n):  # `offset` numbers behind an address that suits wide accesses
+        v = draw(B,n,H,W).to(dtype).contiguous(memory_format=fmt)
+        return torch.cat([v.new_empty(opts['offset']), v.as_strided((v.numel(),), (1,))]).as_strided(v.shape, v.stride(), opts['offset'])
+    x,g = maps(C),maps(C+n_pairs(k))
     if opts['repeats']: idx = torch.randint(C, (B,k), generator=gen)
     else: idx = torch.rand(B, C, generator=gen).argsort(1)[:,:k].contiguous()
     mean,std,phi = (None,)*3 if opts['norm']=='none' else (draw(C),draw(C).abs()+.3,.2*draw(n_pairs(k)))

@@ -195,7 +195,7 @@ def roofline_fns(
 
 # %% ../nbs/15_roofline.ipynb #0e2e02c9
 def _roofline_cases(quick):
-    for chs,k,side in ((96,16,14),(192,32,14),(128,32,7)):
+    for chs,k,side in ((96,16,14),(192,32,14),(128,32,7),(192,36,7)):
         for dtype,layout in (('float32','contiguous'),('bfloat16','contiguous'),('bfloat16','channels_last')):
             for batch in (1,4) if quick else (1,4,16,64,256,1024,4096):
                 yield dict(chs=chs, k=k, side=side, batch=batch, dtype=dtype, layout=layout)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STUDIES', 'BUDGETS', 'LRS', 'TRAINING_CODE', 'build', 'StudyRun', 'run_key', 'plan', 'images_of', 'code_digits',
            'row_of', 'epochs_of', 'do_run', 'do_runs', 'rows_of', 'keep', 'do_study', 'results', 'by_seed', 'summary',
-           'verdict', 'judge', 'control', 'sees', 'plot_claims']
+           'verdict', 'judge', 'control', 'sees', 'verdicts', 'plot_claims']
 
 # %% ../nbs/21_study.ipynb #dfbd8011
 import hashlib,json,os,sys,threading,time
@@ -690,13 +690,28 @@ def sees(
     budget:str,    # a name in `BUDGETS`
     claims:list,   # as for `judge`
     out='results', # folder of runs.csv
+    seeds:int=10,  # only the first so many
 )->list: # for each claim True: found; None: the other way round; False: neither, or no two seeds, or no control
     "Does a budget find the control of a claim?"
     def one(better, worse):
         if not (c := control(study, better)): return False
-        found = judge(c[0], results(c[0], budget, out=out), [c[1:]]).iloc[0]
+        runs = results(c[0], budget, out=out)
+        found = judge(c[0], runs[runs.seed<seeds], [c[1:]]).iloc[0]
         return True if found.low>0 else None if found.high<0 else False
     return [one(*c) for c in claims]
+
+def verdicts(
+    study:str,     # a name in `STUDIES`
+    budget:str,    # a name in `BUDGETS`
+    claims:list,   # as for `judge`
+    metric='test_accuracy', # column, a share
+    out='results', # folder of runs.csv
+)->pd.DataFrame: # `judge` of all seeds, but undecided where the budget's own number of them says otherwise
+    "What the rows say of claims"
+    runs = results(study, budget, out=out)
+    def by(n): return judge(study, runs[runs.seed<n], claims, metric, sees(study, budget, claims, out, n))
+    table,first = by(10),by(BUDGETS[budget]['seeds']).verdict
+    return table.assign(verdict=table.verdict.where((first==table.verdict) | (first=='not yet tested'), 'undecided'))
 
 def plot_claims(
     table:pd.DataFrame, # from `judge`
