@@ -42,7 +42,7 @@ for case,training in list(roofline._module_cases(False))[int(sys.argv[1]):48:int
 CODE = {CASES: 'cases', KERNELS: 'kernels', COMPILED: 'compiled modules'}
 
 def bench(what, parts, *names): return ['hadaptive_bench', what, *names, '--parts', parts, '--out', str(out), *(['--device','cpu','--quick','--eager'] if quick else ['--device','cuda'])]
-def study(name): return ['hadaptive_study', name, '--budget', 'smoke' if quick else 'gpu', '--out', str(out), '--work', str(out/'work') if quick else 'hadaptive_runs/studies', '--jobs', '1' if quick else '8']
+def study(name): return ['hadaptive_study', name, '--budget', 'smoke' if quick else 'gpu', '--out', str(out), '--work', str(out/'work') if quick else 'hadaptive_runs/studies', '--jobs', '1' if quick else str(os.cpu_count())]
 def sanitizer(tool): return ['compute-sanitizer', '--tool', tool, '--error-exitcode', '1', sys.executable, '-c', CASES]
 def shares(code, n): return [[sys.executable, '-c', code, str(i), str(n)] for i in range(n)]
 
@@ -51,10 +51,10 @@ STEPS = [  # minutes at most; commands, side by side
     *[(2, shares(KERNELS, many))]*(not quick),
     (2, [bench('kernel', 'check'), ['nbdev_test', '--path', 'nbs', '--file_re', '^10_' if quick else '^(10|14|15|19)_', '--do_print', *([] if quick else ['--flags','cuda'])],
          sanitizer('memcheck'), sanitizer('racecheck'), *([] if quick else shares(COMPILED, many))]),
-    (3, [bench('kernel', 'networks')]),
-    (3, [bench('kernel', 'roofline')]),
+    (3, [bench('kernel', 'modules')]),
+    (2, [bench('kernel', 'networks')]),
+    (2, [bench('kernel', 'roofline')]),
     *[(1, [[sys.executable, '.ci/counters.py']])]*(not quick and bool(shutil.which('ncu'))),
-    (6, [bench('kernel', 'modules')]),
     (4, [bench('latency', 'eager' if quick else 'graph,compile', *(NETWORKS[-1:] if quick else NETWORKS))]),
     (4, [bench('training', 'pipeline')]),
     *((9, [study(s)]) for s in ('table3','exchange','table5','table1','table2','table4','dysoft')[:1 if quick else None] if '--no-studies' not in options)]
@@ -65,9 +65,11 @@ def keep(command, passed):
     from hadaptive_nbdev.records import Rows,stamp
     if command[0] in ('compute-sanitizer','nbdev_test'): Rows(root/out/'gpu_checks.csv', ['check','device','commit']).add([dict(check=name_of(command), **stamp('cpu' if quick else 'cuda'), passed=passed)])
 
-start,failed = time.time(),[]
+start,failed,mps = time.time(),[],False
 os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
 for limit,commands in STEPS:
+    if commands[0][0]=='hadaptive_study' and not mps and shutil.which('nvidia-cuda-mps-control'):  # share the GPU, not its time
+        mps = not subprocess.run(['nvidia-cuda-mps-control','-d']).returncode
     stop,running = min(time.time()+60*limit, start+60*minutes),[]
     for command in commands:
         if stop-time.time()<20: failed.append(f'no time left: {name_of(command)}')
@@ -83,6 +85,7 @@ for limit,commands in STEPS:
         else:
             keep(command, not code)
             failed += [f'failed ({code}): {name_of(command)}']*bool(code)
+if mps: subprocess.run(['nvidia-cuda-mps-control'], input='quit\n', text=True)
 n = sum(len(commands) for _,commands in STEPS)
 print(f'{n-len(failed)} of {n} steps came to their end in {(time.time()-start)/60:.1f} minutes', *failed, sep='\n')
 sys.exit(bool(failed))
