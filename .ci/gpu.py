@@ -16,14 +16,15 @@ out = Path(tempfile.mkdtemp() if quick else 'results')  # every step runs in the
 CASES = '''
 from hadaptive_nbdev.kernel import *
 seen = set()
-def launch(plan, args):
-    fresh.add((plan.kernel, plan.tiles>1))
-    run_cuda(plan, args)
 for seed in range(400):  # those that run a kernel, whole or in tiles, which none before them has run
-    case,fresh = kernel_case(seed),set()
-    kernel_errors(lambda plan, args: fresh.add((plan.kernel, plan.tiles>1)), case, 'cuda', cuda_device(0))
+    case = opts,args,g = kernel_case(seed)
+    fresh,cov = set(),'free' if opts['norm']=='none' else opts['norm']
+    def note(plan, args): fresh.add((plan.kernel, plan.tiles>1))
+    new = [t if t is None else t.clone() for t in args]  # as they lie on the GPU
+    run_forward(note, *new, 1e-5, cov, device=cuda_device(0))
+    run_backward(note, g.clone(), *new, 1e-5, cov, False, device=cuda_device(0))
     if fresh <= seen: continue
-    assert_right(kernel_errors(launch, case, 'cuda', cuda_device(0))[0], case[0])
+    assert_right(kernel_errors(run_cuda, case, 'cuda', cuda_device(0))[0], case[0])
     seen |= fresh
 '''
 KERNELS = '''
