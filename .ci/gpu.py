@@ -35,28 +35,53 @@ for name in kernel.KERNELS[int(sys.argv[1])::int(sys.argv[2])]: kernel._cuda_ker
 COMPILED = '''
 import sys,torch
 from hadaptive_nbdev import roofline
-for case,training in list(roofline._module_cases(False))[int(sys.argv[1]):48:int(sys.argv[2])]:
+for case,training in list(roofline._module_cases(False))[int(sys.argv[1])::int(sys.argv[2])]:
     torch._dynamo.reset()
     e = roofline.Expansion(**case, device='cuda')
     e.call(torch.compile(e.eager, dynamic=False), training)()
 '''
-CODE = {CASES: 'cases', KERNELS: 'kernels', COMPILED: 'compiled modules'}
+COMPILED_NETWORK = '''
+import sys,torch
+from hadaptive_nbdev import bench
+net,(dtype,layout) = bench._network(sys.argv[1]),(('float32','contiguous'),('float16','channels_last'))[int(sys.argv[2])]
+layout = bench.LAYOUTS[layout]
+x = torch.randn(1, 3, 224, 224, device='cuda').to(getattr(torch, dtype)).contiguous(memory_format=layout)
+net = net.to('cuda', x.dtype, memory_format=layout)
+net.compile(dynamic=False)
+with torch.no_grad(): net(x)
+'''
+CELLS = '''
+import ast,json,sys
+cells = json.load(open(f'nbs/{sys.argv[1]}.ipynb'))['cells']
+names,ran = dict(__name__='__main__'),0
+for source in (''.join(c['source']) for c in cells if c['cell_type']=='code'):
+    needs_gpu = '#| cuda' in source.splitlines()
+    if not needs_gpu and '#| export' not in source:  # of the others, what the former may use
+        try: body = ast.parse(source).body
+        except SyntaxError: continue
+        source = ast.unparse([n for n in body if isinstance(n, (ast.Import,ast.ImportFrom,ast.FunctionDef,ast.ClassDef))])
+    exec(compile(source, sys.argv[1], 'exec'), names)
+    ran += needs_gpu
+print(f'{sys.argv[1]}: {ran} cells that need a GPU')
+'''
+CODE = {CASES: 'cases', KERNELS: 'kernels', COMPILED: 'compiled modules', COMPILED_NETWORK: 'compiled network', CELLS: "a GPU's cells of"}
 
 def bench(what, parts, *names): return ['hadaptive_bench', what, *names, '--parts', parts, '--out', str(out), *(['--device','cpu','--quick','--eager'] if quick else ['--device','cuda'])]
 def study(name): return ['hadaptive_study', name, '--budget', 'smoke' if quick else 'gpu', '--out', str(out), '--work', str(out/'work') if quick else 'hadaptive_runs/studies', '--jobs', '1' if quick else str(os.cpu_count())]
 def sanitizer(tool): return ['compute-sanitizer', '--tool', tool, '--error-exitcode', '1', sys.executable, '-c', CASES]
+def cells(chapters): return [[sys.executable, '-c', CELLS, c] for c in chapters]
 def shares(code, n): return [[sys.executable, '-c', code, str(i), str(n)] for i in range(n)]
 
 many,NETWORKS = min(os.cpu_count(), 12),('hadaptive_net_s','hadaptive_net_m','hadaptive_net_l','mobilenetv3_s')
 STEPS = [  # minutes at most; commands, side by side
     *[(2, shares(KERNELS, many))]*(not quick),
-    (2, [bench('kernel', 'check'), ['nbdev_test', '--path', 'nbs', '--file_re', '^10_' if quick else '^(10|14|15|19)_', '--do_print', *([] if quick else ['--flags','cuda'])],
-         sanitizer('memcheck'), sanitizer('racecheck'), *([] if quick else shares(COMPILED, many))]),
+    (2, [bench('kernel', 'check'), *cells([] if quick else ['10_kernel','14_timing','15_roofline','19_resume']), sanitizer('memcheck'), sanitizer('racecheck'),
+         *([] if quick else [*shares(COMPILED, many), *([sys.executable, '-c', COMPILED_NETWORK, n, str(i)] for n in NETWORKS for i in (0,1))])]),
     (3, [bench('kernel', 'modules')]),
     (2, [bench('kernel', 'networks')]),
     (2, [bench('kernel', 'roofline')]),
     *[(1, [[sys.executable, '.ci/counters.py']])]*(not quick and bool(shutil.which('ncu'))),
-    (4, [bench('latency', 'eager' if quick else 'graph,compile', *(NETWORKS[-1:] if quick else NETWORKS))]),
+    (4, [bench('latency', 'eager' if quick else 'compile,graph', *(NETWORKS[-1:] if quick else NETWORKS))]),
     (4, [bench('training', 'pipeline')]),
     *((9, [study(s)]) for s in ('table3','exchange','table5','table1','table2','table4','dysoft')[:1 if quick else None] if '--no-studies' not in options)]
 
@@ -64,7 +89,7 @@ def name_of(command): return ' '.join(CODE.get(a, a) for a in command).replace(s
 def keep(command, passed):
     "A row for a check that writes none itself"
     from hadaptive_nbdev.records import Rows,stamp
-    if command[0] in ('compute-sanitizer','nbdev_test'): Rows(root/out/'gpu_checks.csv', ['check','device','commit']).add([dict(check=name_of(command), **stamp('cpu' if quick else 'cuda'), passed=passed)])
+    if command[0]=='compute-sanitizer' or CELLS in command: Rows(root/out/'gpu_checks.csv', ['check','device','commit']).add([dict(check=name_of(command), **stamp('cpu' if quick else 'cuda'), passed=passed)])
 
 start,failed,mps = time.time(),[],False
 os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'

@@ -278,7 +278,7 @@ def bench_pipeline(
         if rows.done(**what) or b.late(): continue
         fns = {v: _trainer(b.device, *case.values(), v=='ready') for v in ('ready','in memory')}
         def more(r): return dict(images_per_s=1e3*case['batch']*case['steps']/r['median'])
-        add_times(b, rows, what, rotate(fns, 3 if b.quick else 30, 1, seconds=90), 'ready', more)
+        add_times(b, rows, what, rotate(fns, 3 if b.quick else 30, 1, seconds=90 if b.device=='cpu' else 15), 'ready', more)
 
 # %% ../nbs/16_latency.ipynb #1ceaf460
 def _share_barrier(barrier, threads):

@@ -176,8 +176,8 @@ template <int V> DEVICE Pack<F32,V>& floats(void* p) { return *(Pack<F32,V>*)p; 
 # %% ../nbs/10_kernel.ipynb #ce3bdb45
 LAYOUT = r'''
 // All packs of V pixels in `rows` rows of n pixels, of a tile of T, dealt out to the threads;
-// each loads N before it stores the first
-template <int N, int V, bool LAST, class Load, class Store>
+// each loads N before it stores the first; AGAIN: where fewer are left, the last ones again, which saves a branch for each
+template <int N, int V, bool LAST, bool AGAIN, class Load, class Store>
 DEVICE void each_pack(int tid, int rows, int n, int T, Load load, Store store) {
   const int slots = LAST ? max(min(rows, 64), 1) : T/V, groups = THREADS/slots, mine = tid/slots, place = tid%slots;
   if (mine >= groups) return;
@@ -189,7 +189,8 @@ DEVICE void each_pack(int tid, int rows, int n, int T, Load load, Store store) {
       #pragma unroll
       for (int u = 0; u < N; ++u) {
         const int r = LAST ? row : row + u*groups, s = LAST ? t + u*groups*V : t;
-        if (r < rows && s < n) p[u] = load(r, s);
+        if constexpr (AGAIN) p[u] = load(min(r, rows-1), min(s, (n-1)/V*V));
+        else if (r < rows && s < n) p[u] = load(r, s);
       }
       #pragma unroll
       for (int u = 0; u < N; ++u) {
@@ -332,7 +333,7 @@ template <class S, int V, bool LAST, bool WIDE> DEVICE void forward(
   x += (long long)b*C*HW; out += (long long)b*rows*HW; idx += (long long)b*K; weight += weight ? (long long)b*K : 0;
 
   EACH_THREAD(tid) {
-    each_pack<AHEAD<V,LAST || !WIDE>,V,LAST>(tid, count ? K : 0, n, T,
+    each_pack<AHEAD<V,LAST || !WIDE>,V,LAST,true>(tid, count ? K : 0, n, T,
       [&](int r, int t) { return read<S,V,LAST,WIDE>(x, idx[r], t0+t, C, HW); },
       [&](int r, int t, Pack<S,V> p) {
         const float w = weight ? weight[r] : 1;
@@ -352,7 +353,7 @@ template <class S, int V, bool LAST, bool WIDE> DEVICE void forward(
     if (LAST ? !copied<S>(tid, x + ((unsigned)t0*C + begin), out + ((unsigned)t0*rows + begin), n, features, C, rows)
              : !copied<S>(tid, x + ((unsigned)begin*HW + t0), out + ((unsigned)begin*HW + t0),
                           apart ? features : 1, apart ? n : (unsigned)features*HW, apart, apart))
-      each_pack<AHEAD<V,LAST || !WIDE>,V,LAST>(tid, features, n, T,
+      each_pack<AHEAD<V,LAST || !WIDE>,V,LAST,true>(tid, features, n, T,
         [&](int e, int t) { return read<S,V,LAST,WIDE>(x, begin+e, t0+t, C, HW); },
         [&](int e, int t, Pack<S,V> p) { write<S,V,LAST,WIDE>(out, p, begin+e, t0+t, rows, HW); });
   }
@@ -392,7 +393,7 @@ template <class S, int V, bool LAST, bool WIDE> DEVICE void forward(
 
   if constexpr (STAGED) EACH_THREAD(tid) {
     if (tiles > 1 || !copied<S>(tid, stage, out + (unsigned)first*HW, 1, (unsigned)count*HW, 0, 0))
-      each_pack<4,1,false>(tid, count, n, min(T, THREADS),
+      each_pack<4,1,false,true>(tid, count, n, min(T, THREADS),
         [&](int e, int t) { return stage[e*n + t]; },
         [&](int e, int t, typename S::bits v) { out[(unsigned)(first+e)*HW + t0+t] = v; });
   }
@@ -428,10 +429,10 @@ template <class S, int V, bool LAST, bool WIDE> DEVICE void backward(
   gmean += gmean ? block*K : 0; gstd += gstd ? block*K : 0; gphi += gphi ? block*P : 0;
 
   EACH_THREAD(tid) {
-    each_pack<AHEAD<V,LAST || !WIDE>,V,LAST>(tid, P, n, T,
+    each_pack<AHEAD<V,LAST || !WIDE>,V,LAST,LAST>(tid, P, n, T,
       [&](int p, int t) { return read<S,V,LAST,WIDE>(g, C+p, t0+t, rows, HW); },
       [&](int p, int t, Pack<S,V> h) { *(Pack<S,V>*)(gp + p*L + t) = h; });
-    each_pack<AHEAD<V,LAST || !WIDE>,V,LAST>(tid, K, n, T,
+    each_pack<AHEAD<V,LAST || !WIDE>,V,LAST,LAST>(tid, K, n, T,
       [&](int r, int t) { return read<S,V,LAST,WIDE>(x, idx[r], t0+t, C, HW); },
       [&](int r, int t, Pack<S,V> p) { floats<V>(z + r*L + t) = widen<S,V>(p); });
     for (int c = tid; c < C; c += THREADS) {
@@ -503,7 +504,7 @@ template <class S, int V, bool LAST, bool WIDE> DEVICE void backward(
       for (int j = r+1; j < K; ++j) { const int p = row_start(r, K) + j-r-1; m += pull[p];   s += pull[2*P+p]; }
       gmean[r] = m; gstd[r] = s;
     }
-    each_pack<LAST || WIDE ? 2 : 1,V,LAST>(tid, C, n, T,
+    each_pack<LAST || WIDE ? 2 : 1,V,LAST,LAST>(tid, C, n, T,
       [&](int c, int t) { return read<S,V,LAST,WIDE>(g, c, t0+t, rows, HW); },
       [&](int c, int t, Pack<S,V> p) {
         if (head[c] >= 0) {

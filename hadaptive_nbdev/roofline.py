@@ -236,8 +236,8 @@ def bench_modules(
         e = Expansion(**case, device=b.device)
         fns = e.ways(training, compiled=b.compile)
         e.agree(fns)
-        n,times = 5 if b.quick else 200,{}
-        def time(fns): return rotate(fns, n, 5, b.device, seconds=3)
+        n,times = 5 if b.quick else 100,{}
+        def time(fns): return rotate(fns, n, 5, b.device, seconds=1)
         if b.device!='cpu': times[True] = time({w: graphed(f, 10) for w,f in fns.items()})/10
         times[False] = time(fns)
         for graph,t in times.items(): add_times(b, rows, {**what, 'graph': graph}, t, 'eager')
