@@ -161,7 +161,9 @@ STUDIES |= dict(
     choice={  # why the choice hurts: one thing at a time from the paper's module to fixed pairs
         'as published':              _blocks(**_ACH),
         'BatchNorm':                 _blocks(**_ACH, norm='batch'),
+        'unnormalised factors':      _blocks(**_ACH, norm='unnormalized'),
         'affine moments':            _blocks(**_ACH, norm='affine'),
+        'no pointwise':              _blocks(**_ACH, norm=None, pointwise=False),
         'noise 0.3':                 _blocks(**_ACH, noise=.3),
         'noise 0':                   _blocks(**_ACH, noise=0.),
         'annealed':                  _blocks(**_ACH, anneal=.5),
