@@ -75,14 +75,14 @@ def shares(code, n): return [[sys.executable, '-c', code, str(i), str(n)] for i 
 many,NETWORKS = min(os.cpu_count(), 12),('hadaptive_net_s','hadaptive_net_m','hadaptive_net_l','mobilenetv3_s')
 STEPS = [  # minutes at most; commands, side by side
     *[(2, shares(KERNELS, many))]*(not quick),
-    (2, [bench('kernel', 'check'), *cells([] if quick else ['10_kernel','14_timing','15_roofline','19_resume']), sanitizer('memcheck'), sanitizer('racecheck'),
+    (3, [bench('kernel', 'check'), *cells([] if quick else ['10_kernel','14_timing','15_roofline','19_resume']), sanitizer('memcheck'), sanitizer('racecheck'),
          *([] if quick else [*shares(COMPILED, many), *([sys.executable, '-c', COMPILED_NETWORK, n, str(i)] for n in NETWORKS for i in (0,1))])]),
     (3, [bench('kernel', 'modules')]),
     (2, [bench('kernel', 'networks')]),
     (2, [bench('kernel', 'roofline')]),
     *[(1, [[sys.executable, '.ci/counters.py']])]*(not quick and bool(shutil.which('ncu'))),
-    (4, [bench('latency', 'eager' if quick else 'compile,graph', *(NETWORKS[-1:] if quick else NETWORKS))]),
-    (4, [bench('training', 'pipeline')]),
+    (5, [bench('latency', 'eager' if quick else 'compile,graph', *(NETWORKS[-1:] if quick else NETWORKS))]),
+    (2, [bench('training', 'pipeline')]),
     *((9, [study(s)]) for s in ('table3','exchange','table5','table1','table2','table4','dysoft')[:1 if quick else None] if '--no-studies' not in options)]
 
 def name_of(command): return ' '.join(CODE.get(a, a) for a in command).replace(sys.executable, 'python')
