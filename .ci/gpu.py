@@ -91,27 +91,32 @@ def keep(command, passed):
     from hadaptive_nbdev.records import Rows,stamp
     if command[0]=='compute-sanitizer' or CELLS in command: Rows(root/out/'gpu_checks.csv', ['check','device','commit']).add([dict(check=name_of(command), **stamp('cpu' if quick else 'cuda'), passed=passed)])
 
-start,failed,mps = time.time(),[],False
+start,failed,running,mps = time.time(),[],[],False
 os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-for limit,commands in STEPS:
-    if commands[0][0]=='hadaptive_study' and not mps and shutil.which('nvidia-cuda-mps-control'):  # share the GPU, not its time
-        mps = not subprocess.run(['nvidia-cuda-mps-control','-d']).returncode
-    stop,running = min(time.time()+60*limit, start+60*minutes),[]
-    for command in commands:
-        if stop-time.time()<20: failed.append(f'no time left: {name_of(command)}')
-        elif not shutil.which(command[0]): failed.append(f'{command[0]} is not there: {name_of(command)}')
-        else:
-            print(f'== {(time.time()-start)/60:.1f} min: {name_of(command)}', flush=True)
-            running.append((command, subprocess.Popen(command, cwd=root, start_new_session=True)))
-    for command,p in running:
-        try: code = p.wait(max(stop-time.time(), .1))
-        except subprocess.TimeoutExpired:
-            os.killpg(p.pid, 9)
-            failed.append(f'took more than its time: {name_of(command)}')
-        else:
-            keep(command, not code)
-            failed += [f'failed ({code}): {name_of(command)}']*bool(code)
-if mps: subprocess.run(['nvidia-cuda-mps-control'], input='quit\n', text=True)
+try:
+    for limit,commands in STEPS:
+        if commands[0][0]=='hadaptive_study' and not mps and shutil.which('nvidia-cuda-mps-control'):  # share the GPU, not its time
+            mps = not subprocess.run(['nvidia-cuda-mps-control','-d']).returncode
+        stop,running = min(time.time()+60*limit, start+60*minutes),[]
+        for command in commands:
+            if stop-time.time()<20: failed.append(f'no time left: {name_of(command)}')
+            elif not shutil.which(command[0]): failed.append(f'{command[0]} is not there: {name_of(command)}')
+            else:
+                print(f'== {(time.time()-start)/60:.1f} min: {name_of(command)}', flush=True)
+                running.append((command, subprocess.Popen(command, cwd=root, start_new_session=True)))
+        for command,p in running:
+            try: code = p.wait(max(stop-time.time(), .1))
+            except subprocess.TimeoutExpired:
+                os.killpg(p.pid, 9)
+                keep(command, False)
+                failed.append(f'took more than its time: {name_of(command)}')
+            else:
+                keep(command, not code)
+                failed += [f'failed ({code}): {name_of(command)}']*bool(code)
+finally:  # whatever happens, nothing is left on the GPU
+    for _,p in running:
+        if p.poll() is None: os.killpg(p.pid, 9)
+    if mps: subprocess.run(['nvidia-cuda-mps-control'], input='quit\n', text=True)
 n = sum(len(commands) for _,commands in STEPS)
 print(f'{n-len(failed)} of {n} steps came to their end in {(time.time()-start)/60:.1f} minutes', *failed, sep='\n')
 sys.exit(bool(failed))

@@ -708,12 +708,14 @@ def verdicts(
     claims:list,   # as for `judge`
     metric='test_accuracy', # column, a share
     out='results', # folder of runs.csv
-)->pd.DataFrame: # `judge` of all seeds, but undecided where the budget's own number of them says otherwise
+)->pd.DataFrame: # `judge` of all seeds, but undecided by two, and where the budget's own number of them says otherwise
     "What the rows say of claims"
     runs = results(study, budget, out=out)
     def by(n): return judge(study, runs[runs.seed<n], claims, metric, sees(study, budget, claims, out, n))
-    table,first = by(10),by(BUDGETS[budget]['seeds']).verdict
-    return table.assign(verdict=table.verdict.where((first==table.verdict) | (first=='not yet tested'), 'undecided'))
+    wanted = BUDGETS[budget]['seeds']
+    table,first = by(10),by(wanted).verdict
+    enough = (table.n>=min(wanted, 3)) | (table.n<2)  # one has no interval, and no verdict
+    return table.assign(verdict=table.verdict.where(enough & ((first==table.verdict) | (first=='not yet tested')), 'undecided'))
 
 def plot_claims(
     table:pd.DataFrame, # from `judge`
