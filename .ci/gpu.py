@@ -12,7 +12,7 @@ root,options = Path(__file__).resolve().parents[1],{a for a in sys.argv[1:] if a
 if bad := options-{'--quick','--no-studies'}: sys.exit(f'{min(bad)}: must be --quick or --no-studies')
 quick = '--quick' in options
 minutes = next((float(a) for a in sys.argv[1:] if a not in options), 28)
-out = Path(tempfile.mkdtemp() if quick else 'results')  # every step runs in the root
+out,aside = Path(tempfile.mkdtemp() if quick else 'results'),tempfile.mkdtemp()  # every step runs in the root; aside: rows that only warm caches
 CASES = '''
 from hadaptive_nbdev.kernel import *
 seen = set()
@@ -40,16 +40,6 @@ for case,training in list(roofline._module_cases(False))[int(sys.argv[1])::int(s
     e = roofline.Expansion(**case, device='cuda')
     e.call(torch.compile(e.eager, dynamic=False), training)()
 '''
-COMPILED_NETWORK = '''
-import sys,torch
-from hadaptive_nbdev import bench
-net,(dtype,layout) = bench._network(sys.argv[1]),(('float32','contiguous'),('float16','channels_last'))[int(sys.argv[2])]
-layout = bench.LAYOUTS[layout]
-x = torch.randn(1, 3, 224, 224, device='cuda').to(getattr(torch, dtype)).contiguous(memory_format=layout)
-net = net.to('cuda', x.dtype, memory_format=layout)
-net.compile(dynamic=False)
-with torch.no_grad(): net(x)
-'''
 CELLS = '''
 import ast,json,sys
 cells = json.load(open(f'nbs/{sys.argv[1]}.ipynb'))['cells']
@@ -64,9 +54,9 @@ for source in (''.join(c['source']) for c in cells if c['cell_type']=='code'):
     ran += needs_gpu
 print(f'{sys.argv[1]}: {ran} cells that need a GPU')
 '''
-CODE = {CASES: 'cases', KERNELS: 'kernels', COMPILED: 'compiled modules', COMPILED_NETWORK: 'compiled network', CELLS: "a GPU's cells of"}
+CODE = {CASES: 'cases', KERNELS: 'kernels', COMPILED: 'compiled modules', CELLS: "a GPU's cells of"}
 
-def bench(what, parts, *names): return ['hadaptive_bench', what, *names, '--parts', parts, '--out', str(out), *(['--device','cpu','--quick','--eager'] if quick else ['--device','cuda'])]
+def bench(what, parts, *names, to=out): return ['hadaptive_bench', what, *names, '--parts', parts, '--out', str(to), *(['--device','cpu','--quick','--eager'] if quick else ['--device','cuda'])]
 def study(name): return ['hadaptive_study', name, '--budget', 'smoke' if quick else 'gpu', '--out', str(out), '--work', str(out/'work') if quick else 'hadaptive_runs/studies', '--jobs', '1' if quick else str(os.cpu_count())]
 def sanitizer(tool): return ['compute-sanitizer', '--tool', tool, '--error-exitcode', '1', sys.executable, '-c', CASES]
 def cells(chapters): return [[sys.executable, '-c', CELLS, c] for c in chapters]
@@ -76,7 +66,7 @@ many,NETWORKS = min(os.cpu_count(), 12),('hadaptive_net_s','hadaptive_net_m','ha
 STEPS = [  # minutes at most; commands, side by side
     *[(2, shares(KERNELS, many))]*(not quick),
     (3, [bench('kernel', 'check'), *cells([] if quick else ['10_kernel','14_timing','15_roofline','19_resume']), sanitizer('memcheck'), sanitizer('racecheck'),
-         *([] if quick else [*shares(COMPILED, many), *([sys.executable, '-c', COMPILED_NETWORK, n, str(i)] for n in NETWORKS for i in (0,1))])]),
+         *([] if quick else [*shares(COMPILED, many), *(bench('latency', 'compile', n, to=aside) for n in NETWORKS)])]),
     (3, [bench('kernel', 'modules')]),
     (2, [bench('kernel', 'networks')]),
     (2, [bench('kernel', 'roofline')]),
