@@ -303,19 +303,28 @@ def examine(
     return dict(zeroed_accuracy=zeroed, **{k: sum(r[k] for r in rows)/len(rows) if rows else 1. for k in same})
 
 # %% ../nbs/23_products.ipynb #1dac7dec
-RIVALS = 'features','macs'
+RIVALS = 'features','macs','copies','nothing'
 
 def inverted(
     net:nn.Module,     # with Hadamard bottlenecks that keep resolution and width; changed in place
-    same:str='macs',   # one of `RIVALS`: as wide as the features alone, or as the MACs allow
+    same:str='macs',   # one of `RIVALS`: as wide as the features alone, or as the MACs allow; copies; no blocks
 )->nn.Module: # `net`
-    "Inverted bottlenecks in place of Hadamard bottlenecks"
+    "Inverted bottlenecks in place of Hadamard bottlenecks; or copies of channels in place of products; or nothing"
     if same not in RIVALS: raise ValueError(f'same={same!r}: must be one of {", ".join(RIVALS)}')
     for name,m in list(net.named_modules()):
         if not isinstance(m, HadamardBottleneck): continue
         if not m.residual: raise ValueError(f'net: {name} changes resolution or width, must not')
-        chs,mid,kernel_size = m.ach.in_chs,m.ach.out_chs,m.dw[0].kernel_size[0]
-        width = (chs**2 + mid*(kernel_size**2+chs))/(chs + kernel_size**2 + chs)
-        width = 8*round(width/8) if same=='macs' else chs
-        net.set_submodule(name, Bottleneck(chs, Wide(chs, width), kernel_size).apply(xavier_init))
+        net.set_submodule(name, _instead(m, same))
     return net
+
+def _instead(m, same):
+    "What stands in the place of a Hadamard bottleneck"
+    chs,mid,kernel_size = m.ach.in_chs,m.ach.out_chs,m.dw[0].kernel_size[0]
+    if same=='nothing': return nn.Identity()
+    if same=='copies':  # under the norm and the activation of `SOFT`
+        norm = dict(pairs='spread', norm='dysoft', activated='features', act_layer=nn.ReLU6)
+        expand = PairExpansion(chs, mid-chs, op='copy', **norm)
+    else:
+        width = (chs**2 + mid*(kernel_size**2+chs))/(chs + kernel_size**2 + chs)
+        expand = Wide(chs, 8*round(width/8) if same=='macs' else chs)
+    return Bottleneck(chs, expand, kernel_size).apply(xavier_init)

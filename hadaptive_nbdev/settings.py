@@ -34,6 +34,7 @@ ALLOWED = dict(
     epochs=between(1, 99999), bs=between(2, 99999), lr=between(1e-12, 1000), wd=between(0, 1000),
     warmup=(lambda v: 0 <= v < 1, 'from 0 to below 1'), valid=between(.001, .999),
     size=(lambda v: 0 <= v <= 8192, "from 1 to 8192, or 0 for the source's own"),
+    crop=(lambda v: .01 <= v <= 1 or v==0, 'from .01 to 1, or 0 for none'),
     limit=(lambda v: 4 <= v < 10**9 or v==0, 'from 4 to below 10**9, or 0 for all'),
     seed=(lambda v: 0 <= v < 2**32, 'from 0 to below 2**32'),
     workers=(lambda v: -1 <= v <= 512, 'from 0 to 512, or -1 for as many as the machine likes'))
@@ -72,6 +73,7 @@ class TrainSettings:
     limit:int=0          # use only so many training images, at least 4; 0: all
     seed:int=0           # of everything random
     augment:bool=True    # random views of the training images? --no-augment: the images as they are
+    crop:float=0.        # random crops instead of them: the least share of the area they show; 0: none
     precision:str='float32' # float32, or bfloat16 on a GPU
     compile:bool=False   # compile the network first: minutes once, then faster
     sync:bool=False      # under accelerate: BatchNorm over all GPUs' images
@@ -83,6 +85,7 @@ class TrainSettings:
     def __post_init__(self):
         for f in fields(self):
             if f.type in KINDS: object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), f.type))
+        if self.crop and not self.augment: raise ValueError(f'crop={self.crop}: must be 0 with augment=False')
         if self.source: object.__setattr__(self, 'source', str(Path(self.source)))  # without a last slash
         if not self.cache: return
         object.__setattr__(self, 'cache', str(Path(self.cache).expanduser()))
@@ -95,7 +98,7 @@ class TrainSettings:
         workers = None if self.workers<0 else self.workers
         return dict(source=self.source, size=self.size or None, bs=self.bs, valid_pct=self.valid,
                     limit=self.limit or None, seed=self.seed, augment=self.augment, broken=self.broken,
-                    num_workers=workers)
+                    num_workers=workers, **({'crop': self.crop} if self.crop else {}))
 
     @property
     def record(self)->dict: # numbers, strings, booleans, None

@@ -22,7 +22,7 @@ from fastai.torch_core import set_seed
 from scipy import stats
 
 import hadaptive_nbdev
-from .ach import STEADY
+from .ach import SOFT,STEADY
 from .baselines import TABLE5,network
 from .complexity import cost
 from .data import get_dls
@@ -334,6 +334,23 @@ STUDIES['moves'] = {  # what moves the pairs of a place, and what a place costs 
 STUDIES['duel']['64 channels, 120 repeats, spread, ReLU6'] = _mix(
     64, 120, op='copy', norm=None, pairs='spread', expand_act='relu6')
 
+# %% ../nbs/21_study.ipynb #133e44ab
+def _s(**options): return _arm(None, 'hadaptive_net_s', **options)
+
+STUDIES |= dict(
+    photos={
+        'as published':        _s(),
+        'inverted, same cost': _s(inverted='macs'),
+        'no blocks':           _s(inverted='nothing'),
+        'fixed pairs':         _s(**SOFT),
+        'no products':         _s(inverted='features'),
+        'fixed selection':     _s(learnable=False),
+        'copies':              _s(inverted='copies'),
+        'version 2':           _s(norm='dysoft', **_V2)},
+    photos_order={n: _arm(acc, n) for n,acc in (
+        ('mobilenetv3_s',70.01), ('efficientnet_b0',None), ('starnet_s1',71.84), ('shufflenetv2',65.89),
+        ('mobilenetv4_s',73.15), ('hadaptive_net_s',73.40))})
+
 # %% ../nbs/21_study.ipynb #2ec12d98
 def build(
     arm:dict,        # of `STUDIES`, or a run's: arch, blocks, options
@@ -369,6 +386,10 @@ BUDGETS = dict(  # data: the set of which this project keeps rows
                precision='float32', valid_pct=1/3, warmup=.05, rows='products'),
     confirm=dict(data='tiny-imagenet-100', size=64, limit=15000, epochs=8, bs=64, lr=2e-3, seeds=3, precision='float32',
                valid_pct=.2, warmup=.05, rows='products'),
+    photos=dict(data='imagenette160-webp', size=128, crop=.35, limit=None, epochs=5, bs=64, lr=3e-3, seeds=3,
+               precision='float32', rows='photos'),
+    photos20=dict(data='imagenette160-webp', size=128, crop=.35, limit=None, epochs=20, bs=64, lr=3e-3, seeds=3,
+               precision='float32', rows='photos'),
     gpu=  dict(data='tiny-imagenet-100', size=128, limit=None, epochs=40, bs=256, lr=3e-3, seeds=3,
                precision='bfloat16'),
     paper=dict(data='cifar100', size=224, limit=None, epochs=200, bs=64, lr=1e-3, seeds=3, precision='float32'))
@@ -395,6 +416,8 @@ STUDIES['desk_lr'] = {f'{name}, {lr:g}': dict(arm, lr=lr, test=False)
     for lr in (1e-3,2e-3,4e-3)
     for name,arm in (('as it is', _arm(None)), ('neither block', STUDIES['table3']['neither block']),
                      ('exchanged', STUDIES['table3']['all']), ('MobileNetV4-S', _arm(None, 'mobilenetv4_s')))}
+STUDIES['photos_lr'] = {f'{a}, {lr:g}': dict(STUDIES['photos'][a], lr=lr, test=False)
+    for lr in (3e-3,1e-3,9e-3) for a in ('inverted, same cost','as published','fixed pairs')}
 
 # %% ../nbs/21_study.ipynb #30227a0e
 @dataclass(frozen=True, kw_only=True)
@@ -408,7 +431,8 @@ class StudyRun(TrainSettings):
         "All that tells it from other runs"
         names = 'size','epochs','bs','lr','wd','warmup','seed','precision'
         return dict(source=Path(self.source).name, limit=self.limit or None, valid_pct=self.valid, **self.arm,
-                    **{k: getattr(self, k) for k in names}, **({} if self.test else dict(test=False)))
+                    **{k: getattr(self, k) for k in names}, **(dict(crop=self.crop) if self.crop else {}),
+                    **({} if self.test else dict(test=False)))
 
     @property
     def record(self)->dict: # numbers, strings, booleans, None
@@ -440,7 +464,7 @@ def plan(
     at_least(0, seeds=seeds)
     b = BUDGETS[budget]
     same = dict(source=source or b['data'], valid=b.get('valid_pct', .1), limit=b['limit'] or 0, compile=compile)
-    same |= {k: b[k] for k in ('size','epochs','bs','lr','warmup','precision') if k in b}
+    same |= {k: b[k] for k in ('size','crop','epochs','bs','lr','warmup','precision') if k in b}
     network,more = ('arch','blocks','options'),('lr','test')
     arms = [dict(arm={k: a[k] for k in network}, **{k: a[k] for k in more if k in a}) for a in STUDIES[study].values()]
     n = seeds or (1 if study.endswith('lr') else b['seeds'])
@@ -482,6 +506,7 @@ def row_of(
     row = dict(run=run_key(run), **run.arm, source=Path(run.source).name, classes=len(dls.vocab), **sizes(dls))
     row['options'] = json.dumps(run.arm['options'], sort_keys=True)
     row |= {k: getattr(run, k) for k in ('size','epochs','bs','lr','wd','warmup','seed','precision','compile')}
+    if run.crop: row['crop'] = run.crop
     row |= dict(params=costs.params, macs=costs.macs, **{k: round(found.get(k, np.nan), 5) for k in _METRICS})
     row |= dict(threads=torch.get_num_threads(), code=_CODE, **stamp(dls.device))
     if run.arm['arch'] not in ('blocks',*MODELS): return row
