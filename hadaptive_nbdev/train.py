@@ -34,6 +34,7 @@ from . import resume  # for `Learner.fit_resumable`
 from .ach import ACH
 from .complexity import cost
 from .data import get_dls,get_test_dl
+from .depthwise import quick_depthwise
 from .loader import in_memory
 from .models import MODELS,load_weights,save_weights
 from .parallel import data_parallel,in_turn,start_processes,sum_ranks,unwrapped
@@ -200,7 +201,7 @@ def hadaptive_learner(
         arch = MODELS[arch](num_classes=len(dls.vocab), **kwargs)
     elif kwargs: raise ValueError(f'{", ".join(kwargs)}: only for a network given by name')
     if weights is not None: load_weights(arch, weights)
-    arch = arch.to(memory_format=torch.channels_last)  # the faster layout for convolutions, on CPU too
+    arch = quick_depthwise(arch).to(memory_format=torch.channels_last)  # both are faster, on a CPU
     adamw = partial(OptimWrapper, opt=torch.optim.AdamW, betas=(.9,.999))
     return Learner(dls, arch, loss_func=CrossEntropyLossFlat(), opt_func=adamw, lr=lr, wd=wd, metrics=[accuracy,top5],
                    cbs=L(TemperatureCallback(), SelectionRecorder())+L(cbs), path=path)
