@@ -20,7 +20,7 @@ import torch
 from . import kernel
 from .ach import SOFT,STEADY
 from .baselines import TABLE5,network
-from .depthwise import WAYS,gradient_way,quick_depthwise,reached
+from .cpu import WAYS,gradient_way,keep_memory,quick_depthwise,reached
 from .models import MODELS
 from .products import inverted
 from .records import Rows,at_least,error_line
@@ -345,7 +345,7 @@ def bench_gradient(
     for shape in GRADIENT_SHAPES[:1] if b.quick else GRADIENT_SHAPES:
         for layout in LAYOUTS:
             case = dict(zip(('chs','size','kernel_size','stride','batch'), shape), layout=layout, isa=_isa())
-            rows,what = b.rows('depthwise_gradient', case),b.what(**case)
+            rows,what = b.rows('cpu_gradient', case),b.what(**case)
             if rows.done(**what) or b.late(): continue
             fns,chosen = _gradient_ways(*shape, layout)
             def more(r): return dict(chosen=r['variant']==chosen)
@@ -363,23 +363,28 @@ def _step(net, batch, size):
         opt.step()
     return step
 
-def _two_steps(name, batch, size):
+def _two_steps(name, size, batch):
     "The step with PyTorch's gradients, and with the quicker ones"
     torch.manual_seed(0)
     net = network(name, num_classes=10).to(memory_format=torch.channels_last)
     return dict(PyTorch=_step(net, batch, size), quick=_step(quick_depthwise(deepcopy(net)), batch, size))
 
+def _step_cases(b):
+    names = 'hadaptive_net_s','mobilenetv3_s','starnet_s1','hadaptive_net_m','efficientnet_b0'
+    for size in (32,) if b.quick else (32,64,128,224):
+        for name in names[:1] if b.quick else names: yield dict(model=name, size=size, batch=16 if size==224 else 64)
+
 def bench_step(
     b, # `Bench`
 ):
-    "Whole training steps with PyTorch's gradients and with the quicker ones, in turns"
-    names = 'hadaptive_net_s','mobilenetv3_s','starnet_s1','hadaptive_net_m','efficientnet_b0'
-    for size in (32,) if b.quick else (32,64,128,224):
-        for name in names[:1] if b.quick else names:
-            case = dict(model=name, size=size, batch=16 if size==224 else 64, isa=_isa())
-            rows,what = b.rows('depthwise_step', case),b.what(**case)
+    "Whole training steps with PyTorch's gradients and with the quicker ones, in turns; then with memory that is kept"
+    for memory in 'returned','kept':
+        if memory=='kept': keep_memory()  # from here on
+        for case in _step_cases(b):
+            what = dict(**case, isa=_isa(), memory=memory)
+            rows,what = b.rows('cpu_step', what),b.what(**what)
             if rows.done(**what) or b.late(): continue
-            add_times(b, rows, what, rotate(_two_steps(name, case['batch'], size), 15, 1, seconds=8), 'PyTorch')
+            add_times(b, rows, what, rotate(_two_steps(*case.values()), 15, 1, seconds=6), 'PyTorch')
 
 # %% ../nbs/16_latency.ipynb #24c87260
 def _kind(event):
@@ -411,9 +416,9 @@ def bench_kinds(
     "Where a training step of Hadaptive-Net-S spends its time, with PyTorch's gradients and with the quicker ones"
     for size in (32,) if b.quick else (32,64,128):
         case = dict(model='hadaptive_net_s', size=size, batch=64, isa=_isa())
-        rows,what = b.rows('depthwise_kinds', case),b.what(**case)
+        rows,what = b.rows('cpu_kinds', case),b.what(**case)
         if rows.done(**what) or b.late(): continue
-        for variant,step in _two_steps(case['model'], case['batch'], size).items():
+        for variant,step in _two_steps(case['model'], size, case['batch']).items():
             times = _times_by_kind(step, 2 if b.quick else 8)
             rows.add([{**what, 'variant': variant, 'kind': k, 'ms': v, **b.stamp} for k,v in times.items()])
 
@@ -422,12 +427,12 @@ PARTS = dict(
     kernel=dict(check=bench_check, networks=bench_networks, roofline=bench_roofline, modules=bench_modules),
     latency=dict(onnx=bench_onnx, steps=bench_steps, eager=bench_eager, graph=bench_graph, compile=bench_compile),
     training=dict(pipeline=bench_pipeline, side=bench_side),
-    depthwise=dict(gradient=bench_gradient, step=bench_step, kinds=bench_kinds))
+    cpu=dict(gradient=bench_gradient, kinds=bench_kinds, step=bench_step))
 
 MEASURED = dict(  # the modules whose text makes a row another one
     kernel=('kernel',), latency=('ach','blocks','models','baselines','export','products'),
     training=('ach','baselines','blocks','hadamard','kernel','loader','models','norm','sampling','train'),
-    depthwise=('depthwise',))
+    cpu=('cpu',))
 
 # %% ../nbs/16_latency.ipynb #8470293b
 def _checked(what, parts, device, minutes, eager):
@@ -435,7 +440,7 @@ def _checked(what, parts, device, minutes, eager):
     if what not in PARTS: raise ValueError(f'what={what!r}: must be one of {", ".join(PARTS)}')
     chosen = [p for p in parts.split(',') if p] or [p for p in PARTS[what] if not (eager and p=='compile')]
     there = 'cuda' if torch.cuda.is_available() else 'cpu'
-    device = device or dict(kernel='cuda', latency='cpu', depthwise='cpu').get(what, there)
+    device = device or dict(kernel='cuda', latency='cpu', cpu='cpu').get(what, there)
     bad = [p for p in chosen if p not in PARTS[what]]
     if bad: raise ValueError(f'parts={bad[0]!r}: must be one of {", ".join(PARTS[what])}')
     at_least(0, minutes=minutes)

@@ -88,7 +88,7 @@ def hadaptive_cost(
 # %% ../nbs/24_cli.ipynb #8399ea61
 @call_parse
 def hadaptive_bench(
-    what:str,            # what to time: kernel, latency, training or depthwise
+    what:str,            # what to time: kernel, latency, training or cpu (training on a CPU)
     names:several("latency: of which networks, of ours, the paper's, torchvision and timm; none: Table 5's")=(),
     parts:str='',        # parts of it, separated by commas; empty: all
     device:str='',       # cuda, or cpu (PyTorch's operations for the kernel); none: cuda for kernel, cpu for latency

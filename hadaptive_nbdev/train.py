@@ -34,7 +34,7 @@ from . import resume  # for `Learner.fit_resumable`
 from .ach import ACH
 from .complexity import cost
 from .data import get_dls,get_test_dl
-from .depthwise import quick_depthwise
+from .cpu import keep_memory,quick_depthwise
 from .loader import in_memory
 from .models import MODELS,load_weights,save_weights
 from .parallel import data_parallel,in_turn,start_processes,sum_ranks,unwrapped
@@ -202,7 +202,7 @@ def hadaptive_learner(
     elif kwargs: raise ValueError(f'{", ".join(kwargs)}: only for a network given by name')
     if weights is not None: load_weights(arch, weights)
     arch = quick_depthwise(arch).to(memory_format=torch.channels_last)  # both are faster, on a CPU
-    adamw = partial(OptimWrapper, opt=torch.optim.AdamW, betas=(.9,.999))
+    adamw = partial(OptimWrapper, opt=torch.optim.AdamW, betas=(.9,.999), fused=True)
     return Learner(dls, arch, loss_func=CrossEntropyLossFlat(), opt_func=adamw, lr=lr, wd=wd, metrics=[accuracy,top5],
                    cbs=L(TemperatureCallback(), SelectionRecorder())+L(cbs), path=path)
 
@@ -272,6 +272,7 @@ def train(
 )->tuple[Learner,dict]: # with a table `.epochs`; `final_results`, minutes, device
     "Train from the beginning or from the checkpoint in `out`"
     check_machine(settings, dls.device)
+    keep_memory()
     out,(net,options) = Path(out),(settings.arch,settings.network) if model is None else (model,{})
     half = MixedPrecision(amp_mode=AMPMode.BF16) if settings.precision=='bfloat16' else None
     learn = hadaptive_learner(dls, net, settings.lr, settings.wd, cbs=half, path=out, **options)
