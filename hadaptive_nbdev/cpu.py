@@ -6,7 +6,7 @@
 __all__ = ['WAYS', 'gradient_by_convolution', 'gradient_by_products', 'gradient_by_library', 'reached', 'gradient_way',
            'depthwise_conv2d', 'DepthwiseConv2d', 'quick_depthwise', 'keep_memory']
 
-# %% ../nbs/27_cpu.ipynb #48ffea63
+# %% ../nbs/27_cpu.ipynb #cb7a20e3
 import ctypes
 from contextlib import suppress
 from functools import lru_cache
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor,fx,nn
 from torch.nn import functional as F
 
-# %% ../nbs/27_cpu.ipynb #a3f62b16
+# %% ../nbs/27_cpu.ipynb #5bee28fb
 def gradient_by_convolution(
     x:Tensor,         # (B, C, H, W), input of the filter
     g:Tensor,         # (B, C, H', W'), gradient at its output
@@ -30,7 +30,7 @@ def gradient_by_convolution(
     rows,columns = kernel_size  # with a stride there may be more places than taps
     return taps[...,:rows,:columns].reshape(B, C, *kernel_size).sum(0).unsqueeze(1)
 
-# %% ../nbs/27_cpu.ipynb #6cb61fde
+# %% ../nbs/27_cpu.ipynb #baa1410c
 @lru_cache(maxsize=64)
 def _one_hot(size, out, taps, stride, padding, dtype):
     "(size, out, taps): 1 where a pair of pixels belongs to a tap"
@@ -61,7 +61,7 @@ def gradient_by_products(
     sides = tuple(zip(x.shape[2:], g.shape[2:], kernel_size, stride, padding))
     return (pixels.flatten(1) @ _diagonals(*sides, x.dtype)).view(-1, 1, *kernel_size)
 
-# %% ../nbs/27_cpu.ipynb #bc530b52
+# %% ../nbs/27_cpu.ipynb #5937f7ad
 def gradient_by_library(
     x:Tensor,         # (B, C, H, W), input of the filter
     g:Tensor,         # (B, C, H', W'), gradient at its output
@@ -78,10 +78,10 @@ def _library(g, x, weight, stride, padding, wanted, bias=None):
     sizes = None if bias is None else list(bias.shape)
     return torch.ops.aten.convolution_backward(g, x, weight, sizes, stride, padding, (1,1), False, (0,0), x.shape[1], wanted)
 
-# %% ../nbs/27_cpu.ipynb #92a74f1f
+# %% ../nbs/27_cpu.ipynb #cc7dfa02
 WAYS = dict(library=gradient_by_library, convolution=gradient_by_convolution, products=gradient_by_products)
 
-# %% ../nbs/27_cpu.ipynb #93646c61
+# %% ../nbs/27_cpu.ipynb #59e032b0
 def reached(
     size:int,     # of the map, pixels
     kernel_size:int, # of the filter, pixels
@@ -95,7 +95,7 @@ def reached(
     before,after = padding-first,stride*(out-1)+last-padding-size
     return (first,last,before) if before==after else (0,kernel_size,padding)  # a padding is the same on both sides
 
-# %% ../nbs/27_cpu.ipynb #6fcd0783
+# %% ../nbs/27_cpu.ipynb #ead9245c
 def gradient_way(
     x:Tensor,          # (B, C, H, W), input of the filter
     kernel_size:tuple, # sides of the filter, cut to the taps that are reached, pixels
@@ -110,7 +110,7 @@ def gradient_way(
     if strided and side<=5 and pixels>=256 and x.stride(1)==1: return 'library'  # channels last
     return 'convolution'
 
-# %% ../nbs/27_cpu.ipynb #1285b76c
+# %% ../nbs/27_cpu.ipynb #742a1258
 class _Depthwise(torch.autograd.Function):
     "A depthwise convolution whose weight gradient is computed in one of `WAYS`"
     generate_vmap_rule = True
@@ -144,7 +144,7 @@ class _Depthwise(torch.autograd.Function):
         if dbias is not None: parts.append(dbias.view(-1, 1, 1))
         return sum(parts[1:], parts[0])
 
-# %% ../nbs/27_cpu.ipynb #2a242fe4
+# %% ../nbs/27_cpu.ipynb #e8af2898
 def _plain(x):
     "Is PyTorch's own convolution wanted, whatever the shape?"
     return (x.ndim!=4 or x.device.type!='cpu' or x.dtype not in (torch.float32,torch.float64) or
@@ -159,15 +159,14 @@ def depthwise_conv2d(
     padding:tuple=(0,0), # pixels
 )->Tensor: # (B, C, H', W')
     "`F.conv2d` with a filter per channel, and a weight gradient that is quicker on CPUs"
-    if _plain(x): return F.conv2d(x, weight, bias, stride, padding, groups=weight.shape[0])
+    if _plain(x) or not weight.requires_grad: return F.conv2d(x, weight, bias, stride, padding, groups=weight.shape[0])
     (top,bottom,above),(left,right,beside) = map(reached, x.shape[2:], weight.shape[2:], stride, padding)
     weight,padding = weight[:,:,top:bottom,left:right],(above,beside)
-    wanted = torch.is_grad_enabled() and weight.requires_grad
-    if not wanted or gradient_way(x, tuple(weight.shape[2:]), stride, padding)=='library':
+    if not torch.is_grad_enabled() or gradient_way(x, tuple(weight.shape[2:]), stride, padding)=='library':
         return F.conv2d(x, weight, bias, stride, padding, groups=weight.shape[0])
     return _Depthwise.apply(x, weight, bias, stride, padding)
 
-# %% ../nbs/27_cpu.ipynb #6edf79c2
+# %% ../nbs/27_cpu.ipynb #d31521ee
 class DepthwiseConv2d(nn.Conv2d):
     "`nn.Conv2d` with a filter per channel, by `depthwise_conv2d`"
     def forward(self, x): return depthwise_conv2d(x, self.weight, self.bias, self.stride, self.padding)
@@ -185,7 +184,7 @@ def quick_depthwise(
         if _is_depthwise(m): m.__class__ = DepthwiseConv2d
     return model
 
-# %% ../nbs/27_cpu.ipynb #22650bb1
+# %% ../nbs/27_cpu.ipynb #b359f12f
 def keep_memory():
     "Let the C library keep freed memory for the next step (glibc; elsewhere nothing happens)"
     M_TRIM_THRESHOLD,M_TOP_PAD,M_MMAP_MAX = -1,-2,-4
