@@ -46,6 +46,12 @@ def joined(cell):
     mds = [''.join(o['data']['text/markdown']) for o in cell.get('outputs', []) if 'text/markdown' in o.get('data', {})]
     return [''.join(mds)] if mds and options(cell.source).get('output')=='asis' else mds
 
+def check_outputs(p, outs):
+    "Warnings among the outputs of a cell"
+    for o in outs:
+        if o.output_type=='stream' and o.name=='stderr' and 'Warning' in o.text: yield f'{p}: a warning among the outputs: {o.text[:80]!r}'
+        if 'No CUDA runtime' in str(o): yield f'{p}: a warning of this machine among the outputs'
+
 def check_processed(p, nb):
     "What Quarto would make of a notebook, as far as it shows in the source"
     for c in nb.cells:
@@ -53,14 +59,14 @@ def check_processed(p, nb):
         each = [''.join(o['data']['text/markdown']) for o in outs if 'text/markdown' in o.get('data', {})]
         heads = lambda texts, before: sum(len(re.findall(before+r'#{1,6} \S', re.sub(r'```.*?```', '', t, flags=re.S))) for t in texts)
         if heads(mds, r'(?:\A\n*|\n\n)') < heads(each or mds, r'(?m)^'): yield f'{p}: a heading without an empty line before it: {(each or mds)[0][:60]!r}'
+        for md in each or mds:
+            if dollars := formulas(md)[1]: yield f'{p}: {dollars} dollars without a partner in: {md[:80]!r}'
         for md in mds:
             for m in re.findall(r'.{0,40}\]\([^)\s]*\)[^][\n]{0,40}\]\([^)]*\)', re.sub(r'!\[.*?\]\(.*?\)', '', md)): yield f'{p}: a link inside a link: {m!r}'
             for m in re.findall(r'(?m)^(\|.*\|)\n\|(?: *:?-+:? *\|)+$', md):
                 if any(not h.strip() for h in m.strip('|').split('|')[1:]): yield f'{p}: an empty heading in a table: {m!r}'
             for m in re.findall(r'!\[[^]]{60,}\]\([^)]*\)(?!\{fig-alt)', md): yield f'{p}: Quarto drops the alternative text of a figure with a caption; fig-alt is missing: {m[:60]!r}'
-        for o in outs:
-            if o.output_type=='stream' and o.name=='stderr' and 'Warning' in o.text: yield f'{p}: a warning among the outputs: {o.text[:80]!r}'
-            if 'No CUDA runtime' in str(o): yield f'{p}: a warning of this machine among the outputs'
+        yield from check_outputs(p, outs)
 
 def flat(items):
     "The pages of a sidebar, in order"
@@ -68,28 +74,33 @@ def flat(items):
         if isinstance(i, str): yield i
         else: yield from flat(i['contents']) if 'contents' in i else [i['href']]
 
-def check_settings(katex, sources):
-    "_quarto.yml and the sidebar: what was seen to fail on the site as Quarto builds it"
-    site,bar = (yaml.safe_load((root/'nbs'/f).read_text(encoding='utf-8')) for f in ('_quarto.yml','sidebar.yml'))
-    html,chapters = site['format']['html'],[c['contents'] for c in bar['website']['sidebar']['contents'] if isinstance(c, dict) and c['section']=='Chapters'][0]
+def check_settings(katex):
+    "_quarto.yml: what was seen to fail on the site as Quarto builds it"
+    site = yaml.safe_load((root/'_quarto.yml').read_text(encoding='utf-8'))
+    html,footer = site['format']['html'],site['website'].get('page-footer')
     math = html['html-math-method']
     if not isinstance(math, dict) or f'katex@{katex}/' not in math.get('url', ''): yield f'_quarto.yml: KaTeX is not pinned to {katex}, with which the formulas are checked'
     if not html.get('respect-user-color-scheme'): yield "_quarto.yml: the reader's preference for light or dark is ignored"
-    footer = site['website'].get('page-footer')
     if not footer: yield '_quarto.yml: no footer'
     for side,items in (footer or {}).items():
-        if isinstance(items, str) and '](' in items: yield f'_quarto.yml: page-footer: {side}: Quarto resolves links in a text on pages of the top folder only; a list of text and href it resolves everywhere'
-    if not (root/'nbs/404.ipynb').exists(): yield '404.ipynb: no page for what is not there'
-    order = [*flat(bar['website']['sidebar']['contents'])]
+        if isinstance(items, str) and '](' in items: yield f'_quarto.yml: page-footer: {side}: Quarto resolves links in a text only on pages of the top folder; give a list of text and href'
+
+def check_sidebar(sources):
+    "sidebar.yml: every page, chapters in their order"
+    contents = yaml.safe_load((root/'nbs/sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents']
+    order,chapters = [*flat(contents)],[c['contents'] for c in contents if isinstance(c, dict) and c['section']=='Chapters'][0]
     yield from (f'sidebar.yml: {p} is not in it' for p in sources if p.as_posix() not in order and p.stem!='404')
     yield from (f'sidebar.yml: {p} is not there' for p in order if not (root/'nbs'/p).exists())
     if chapters!=sorted(chapters): yield 'sidebar.yml: chapters are not in the order of their numbers'
-    for f in sorted((root/'nbs').glob('[0-9][0-9]_*.ipynb')):
+    if not (root/'nbs/404.ipynb').exists(): yield '404.ipynb: no page for what is not there'
+
+def check_titles():
+    "What the sidebar and the search show of a notebook"
+    for f in sorted((root/'nbs').rglob('*.ipynb')):
+        if '.ipynb_checkpoints' in f.parts: continue
         nb = nbformat.read(f, 4)
-        if not nb.cells[0].source.startswith(f'# {f.name[:2]} · '): yield f'{f.name}: its number is not in its title'
-    for f in (root/'nbs').rglob('*.ipynb'):
-        nb = nbformat.read(f, 4) if '.ipynb_checkpoints' not in f.parts else None
-        first = next((c for c in nb.cells[1:] if c.cell_type=='markdown'), None) if nb else None
+        if re.match(r'\d\d_', f.name) and not nb.cells[0].source.startswith(f'# {f.name[:2]} · '): yield f'{f.name}: its number is not in its title'
+        first = next((c for c in nb.cells[1:] if c.cell_type=='markdown'), None)
         if first and first.source.startswith('[Open in Colab]'): yield f'{f.name}: the search shows "Open in Colab" for this page'
 
 def sections(soups):
@@ -212,8 +223,14 @@ HERE = re.compile(rf'PosixPath|(?:(?<![\w.])/(?:tmp|root|home|mnt|opt|var|Users)
 
 def read_site(site): return {f.relative_to(site).as_posix(): BeautifulSoup(f.read_text(encoding='utf-8'), 'html.parser') for f in site.rglob('*.html') if 'site_libs' not in f.parts}
 
+def check_text(n, main):
+    "Methods documented twice, paths of the machine that made the page"
+    methods = Counter(h.get_text().strip() for h in main.find_all('h3'))
+    yield from (f'{n}: {m} is documented {k} times' for m,k in methods.items() if k>1 and re.fullmatch(r'\w+\.\w+', m))
+    yield from (f'{n}: a path of the machine that made it: {m}' for m in HERE.findall(main.get_text()))
+
 def check_pages(site, sources, soups):
-    "Links, anchors, images, alternative text, names and paths of a site in HTML"
+    "Links, anchors, images, alternative text and texts of a site in HTML"
     ids = {n: {e['id'] for e in s.find_all(id=True)} for n,s in soups.items()}
     bad,links,figures = [],0,0
     for n,s in soups.items():
@@ -232,10 +249,7 @@ def check_pages(site, sources, soups):
             figures += 1
             if not i.get('alt','').strip() or i['alt'].startswith('No description'): bad.append(f'{n}: an image without alternative text')
             if not i['src'].startswith('data:') and not (site/urljoin(n, i['src'])).is_file(): bad.append(f'{n}: {i["src"]}: no such image')
-        main = s.main or s.body
-        methods = Counter(h.get_text().strip() for h in main.find_all('h3'))
-        bad += [f'{n}: {m} is documented {k} times' for m,k in methods.items() if k>1 and re.fullmatch(r'\w+\.\w+', m)]
-        bad += [f'{n}: a path of the machine that made it: {m}' for m in HERE.findall(main.get_text())]
+        bad += check_text(n, s.main or s.body)
     colab = 'https://colab.research.google.com/github/'+cfg['git_url'].split('github.com/')[1]+f"/blob/{cfg['branch']}/nbs/"
     inside = {a['href'] for s in soups.values() for a in s.find_all('a', href=True)}
     bad += [f'{p}: no link to Colab' for p in sources if p.stem not in ('index','api','map','density','404') and colab+p.as_posix() not in inside]
@@ -270,18 +284,13 @@ def main(built=None):
     fronts = {p: front(nb) for p,nb in nbs.items()}
     name = {p: p.with_name(fm.get('output-file', p.stem+'.html')) for p,fm in fronts.items()}
     bad += [f for p,nb in nbs.items() for f in check_processed(p, nb)]
-    found = {}
-    for p,nb in nbs.items():
-        for md in markdown(nb):
-            fs,dollars = formulas(md)
-            found.setdefault(name[p].as_posix(), []).extend(fs)
-            if dollars: bad.append(f'{p}: {dollars} dollars without a partner in: {md[:80]!r}')
+    found = {name[p].as_posix(): [f for md in markdown(nb) for f in formulas(md)[0]] for p,nb in nbs.items()}
     if not built: preview(nbs, fronts, name, site)
     (work/'formulas.json').write_text(json.dumps(found))
     (work/'densities.json').write_text(json.dumps(densities()))
     (work/'tail.json').write_text(json.dumps(tail()))
     katex = json.loads((work/'node_modules/katex/package.json').read_text())['version']
-    bad += check_settings(katex, sources)
+    bad += [*check_settings(katex), *check_sidebar(sources), *check_titles()]
     soups = read_site(site)
     more,counts = check_pages(site, sources, soups)
     bad += more
