@@ -44,7 +44,7 @@ const local = async route => {
 
 // What a reader would stumble over. These functions run in the page.
 const tools = () => {
-  const t = window.seen = {text: e => e.textContent.trim().slice(0, 40), box: e => e.getBoundingClientRect(), all: (q, e = document) => [...e.querySelectorAll(q)]};
+  const t = window.seen = {text: e => e.textContent.trim().replace(/\s+/g, ' ').slice(0, 40), box: e => e.getBoundingClientRect(), all: (q, e = document) => [...e.querySelectorAll(q)]};
   t.rects = (node, from, to) => { const r = document.createRange(); from === undefined ? r.selectNodeContents(node) : (r.setStart(node, from), r.setEnd(node, to)); return [...r.getClientRects()].filter(b => b.width); };
   t.broken = (node, m) => { const r = t.rects(node, m.index, m.index+m[0].length); return r.some(b => b.top > r[0].bottom-2); };
   t.texts = root => { const found = [], walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT); while (walk.nextNode()) if (!walk.currentNode.parentElement.closest('.katex, script, style')) found.push(walk.currentNode); return found; };
