@@ -4,6 +4,7 @@ site.py check        the notebooks as nbdev hands them to Quarto, rendered by nb
 site.py check _docs  the same checks on the site that Quarto has built
 """
 import json,math,re,shutil,subprocess,sys
+from collections import Counter
 from configparser import ConfigParser
 from pathlib import Path
 from urllib.parse import unquote,urljoin
@@ -45,6 +46,12 @@ def joined(cell):
     mds = [''.join(o['data']['text/markdown']) for o in cell.get('outputs', []) if 'text/markdown' in o.get('data', {})]
     return [''.join(mds)] if mds and options(cell.source).get('output')=='asis' else mds
 
+def check_outputs(p, outs):
+    "Warnings among the outputs of a cell"
+    for o in outs:
+        if o.output_type=='stream' and o.name=='stderr' and 'Warning' in o.text: yield f'{p}: a warning among the outputs: {o.text[:80]!r}'
+        if 'No CUDA runtime' in str(o): yield f'{p}: a warning of this machine among the outputs'
+
 def check_processed(p, nb):
     "What Quarto would make of a notebook, as far as it shows in the source"
     for c in nb.cells:
@@ -52,32 +59,48 @@ def check_processed(p, nb):
         each = [''.join(o['data']['text/markdown']) for o in outs if 'text/markdown' in o.get('data', {})]
         heads = lambda texts, before: sum(len(re.findall(before+r'#{1,6} \S', re.sub(r'```.*?```', '', t, flags=re.S))) for t in texts)
         if heads(mds, r'(?:\A\n*|\n\n)') < heads(each or mds, r'(?m)^'): yield f'{p}: a heading without an empty line before it: {(each or mds)[0][:60]!r}'
+        for md in each or mds:
+            if dollars := formulas(md)[1]: yield f'{p}: {dollars} dollars without a partner in: {md[:80]!r}'
         for md in mds:
             for m in re.findall(r'.{0,40}\]\([^)\s]*\)[^][\n]{0,40}\]\([^)]*\)', re.sub(r'!\[.*?\]\(.*?\)', '', md)): yield f'{p}: a link inside a link: {m!r}'
             for m in re.findall(r'(?m)^(\|.*\|)\n\|(?: *:?-+:? *\|)+$', md):
                 if any(not h.strip() for h in m.strip('|').split('|')[1:]): yield f'{p}: an empty heading in a table: {m!r}'
             for m in re.findall(r'!\[[^]]{60,}\]\([^)]*\)(?!\{fig-alt)', md): yield f'{p}: Quarto drops the alternative text of a figure with a caption; fig-alt is missing: {m[:60]!r}'
-        for o in outs:
-            if o.output_type=='stream' and o.name=='stderr' and 'Warning' in o.text: yield f'{p}: a warning among the outputs: {o.text[:80]!r}'
-            if 'No CUDA runtime' in str(o): yield f'{p}: a warning of this machine among the outputs'
+        yield from check_outputs(p, outs)
+
+def flat(items):
+    "The pages of a sidebar, in order"
+    for i in items:
+        if isinstance(i, str): yield i
+        else: yield from flat(i['contents']) if 'contents' in i else [i['href']]
 
 def check_settings(katex):
-    "_quarto.yml and the sidebar: what was seen to fail on the site as Quarto builds it"
-    site,bar = (yaml.safe_load((root/'nbs'/f).read_text(encoding='utf-8')) for f in ('_quarto.yml','sidebar.yml'))
-    html,chapters = site['format']['html'],[c['contents'] for c in bar['website']['sidebar']['contents'] if isinstance(c, dict) and c['section']=='Chapters'][0]
-    math,head = html['html-math-method'],(root/'nbs'/html['include-in-header']).read_text(encoding='utf-8')
+    "_quarto.yml: what was seen to fail on the site as Quarto builds it"
+    site = yaml.safe_load((root/'_quarto.yml').read_text(encoding='utf-8'))
+    html,footer = site['format']['html'],site['website'].get('page-footer')
+    math = html['html-math-method']
     if not isinstance(math, dict) or f'katex@{katex}/' not in math.get('url', ''): yield f'_quarto.yml: KaTeX is not pinned to {katex}, with which the formulas are checked'
-    elif 'define.amd' not in head: yield '_quarto.yml: a pinned KaTeX registers with require.js and does not run on pages that load it'
     if not html.get('respect-user-color-scheme'): yield "_quarto.yml: the reader's preference for light or dark is ignored"
-    if not site['website'].get('page-footer'): yield '_quarto.yml: no footer'
-    if not (root/'nbs/404.ipynb').exists(): yield '404.ipynb: no page for what is not there'
+    if not footer: yield '_quarto.yml: no footer'
+    for side,items in (footer or {}).items():
+        if isinstance(items, str) and '](' in items: yield f'_quarto.yml: page-footer: {side}: Quarto resolves links in a text only on pages of the top folder; give a list of text and href'
+
+def check_sidebar(sources):
+    "sidebar.yml: every page, chapters in their order"
+    contents = yaml.safe_load((root/'nbs/sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents']
+    order,chapters = [*flat(contents)],[c['contents'] for c in contents if isinstance(c, dict) and c['section']=='Chapters'][0]
+    yield from (f'sidebar.yml: {p} is not in it' for p in sources if p.as_posix() not in order and p.stem!='404')
+    yield from (f'sidebar.yml: {p} is not there' for p in order if not (root/'nbs'/p).exists())
     if chapters!=sorted(chapters): yield 'sidebar.yml: chapters are not in the order of their numbers'
-    for f in sorted((root/'nbs').glob('[0-9][0-9]_*.ipynb')):
+    if not (root/'nbs/404.ipynb').exists(): yield '404.ipynb: no page for what is not there'
+
+def check_titles():
+    "What the sidebar and the search show of a notebook"
+    for f in sorted((root/'nbs').rglob('*.ipynb')):
+        if '.ipynb_checkpoints' in f.parts: continue
         nb = nbformat.read(f, 4)
-        if not nb.cells[0].source.startswith(f'# {f.name[:2]} · '): yield f'{f.name}: its number is not in its title'
-    for f in (root/'nbs').rglob('*.ipynb'):
-        nb = nbformat.read(f, 4) if '.ipynb_checkpoints' not in f.parts else None
-        first = next((c for c in nb.cells[1:] if c.cell_type=='markdown'), None) if nb else None
+        if re.match(r'\d\d_', f.name) and not nb.cells[0].source.startswith(f'# {f.name[:2]} · '): yield f'{f.name}: its number is not in its title'
+        first = next((c for c in nb.cells[1:] if c.cell_type=='markdown'), None)
         if first and first.source.startswith('[Open in Colab]'): yield f'{f.name}: the search shows "Open in Colab" for this page'
 
 def sections(soups):
@@ -116,74 +139,98 @@ def plain(md):
     md = re.sub(r'!\[[^]]*\]\(([^)]*)\)\{fig-alt="([^"]*)"\}', r'![\2](\1)', md)
     return re.sub(r'(?m)^(#+ .*?) *\{[^}\n]*\}$', r'\1', re.sub(r'\]\(([^)]*)\)\{[^}]*\}', r'](\1)', md))
 
+CDN = 'https://cdnjs.cloudflare.com/ajax/libs'
+# Scripts in the order in which Quarto writes them: the header's own, require.js (which pages with tables load), KaTeX; then the body
 PAGE = '''<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>{head}
-<link rel="stylesheet" href="{up}katex/katex.min.css"><link rel="stylesheet" href="{up}styles.css"><link rel="stylesheet" href="{up}check.css">
-<script src="{up}katex/katex.min.js"></script><script src="{up}katex/contrib/auto-render.min.js"></script></head>
-<body><nav>{nav}</nav><main>{body}</main>
-<script>renderMathInElement(document.body, {{delimiters: [{{left: '$$', right: '$$', display: true}}, {{left: '$', right: '$', display: false}}], throwOnError: true}})</script></body></html>'''
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
+<script src="{cdn}/jquery/3.5.1/jquery.min.js"></script>
+{head}
+<script src="{cdn}/require.js/2.3.6/require.min.js"></script>
+<script>define('jquery', [], () => window.jQuery)</script>
+<script defer src="{katex}katex.min.js"></script><script defer src="{katex}contrib/auto-render.min.js"></script>
+<script>addEventListener('DOMContentLoaded', () => renderMathInElement(document.body, {{delimiters: [{{left: '$$', right: '$$', display: true}}, {{left: '$', right: '$', display: false}}], throwOnError: true}}))</script>
+<link rel="stylesheet" href="{katex}katex.min.css"><link rel="stylesheet" href="{up}check.css"><link rel="stylesheet" href="{up}styles.css"></head>
+<body>{before}<nav>{nav}</nav><main>{body}</main></body></html>'''
 # Quarto's own rules that readers stumbled over are here, so that what mends them is needed here, too
-CSS = '''code:not(.sourceCode){color:#7d12ba;background:#f8f9fa}table{width:100%}body.quarto-dark{background:#222;color:#fff}.quarto-dark a{color:#00bc8c}
-.katex-display>.katex{white-space:nowrap}
-body{font:16px/1.55 system-ui,sans-serif;margin:0;color:#222;display:grid;grid-template-columns:15rem minmax(0,52rem);gap:2rem}nav{padding:1rem;font-size:.9rem}nav a{display:block}
-main{padding:1rem;min-width:0}pre{background:#f6f8fa;padding:.6rem;font-size:.85rem}.output{overflow-x:auto}.prompt{display:none}table{border-collapse:collapse;font-size:.85rem}
-td,th{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:left}@media(max-width:800px){body{display:block}nav{max-height:5rem;overflow:auto}}'''
+CSS = '''code:not(.sourceCode){color:#7d12ba;background:#f8f9fa}pre code:not(.sourceCode){color:inherit;background:none}table{width:100%}.table a{word-break:break-word}
+body.quarto-dark{background:#222;color:#fff}.quarto-dark a{color:#00bc8c}.quarto-dark pre{background:#2b2b2b}
+.katex-display>.katex{white-space:nowrap}pre>code.sourceCode>span{display:inline-block}
+body{background:#fff;font:17px/1.5 Lato,Arial,sans-serif;margin:0;color:#222;display:grid;grid-template-columns:15rem 776px;gap:1rem}nav{padding:1rem;font-size:.9rem}nav a{display:block}
+main{min-width:0}pre{background:#f6f8fa;padding:.5rem;font-size:.875em}.output{overflow-x:auto}.prompt{display:none}table{border-collapse:collapse}
+td,th{padding:.5rem;border-bottom:1px solid #ddd;text-align:left}.small :is(td,th){padding:.25rem}@media(max-width:800px){body{display:block}nav{max-height:5rem;overflow:auto}}'''
 
-def preview(sources, site, katex):
+def for_nbconvert(nb):
+    "What Quarto makes of a cell's options, as nbconvert knows it"
+    nb.cells = [c for c in nb.cells if c.cell_type!='raw']
+    nb.metadata.language_info = dict(name='python')
+    for c in nb.cells:
+        if c.cell_type=='markdown': c.source = plain(c.source)
+        if c.cell_type!='code': continue
+        o,mds = options(c.source),joined(c)
+        if 'fig-alt' in o: c.metadata.alt = json.loads(o['fig-alt'])
+        if o.get('code-fold')=='show': c.source += f'\n# {FOLD}'
+        if o.get('echo')=='false': c.metadata.transient = dict(remove_source=True)
+        c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M).strip()
+        if o.get('output')=='asis': c.outputs = [nbformat.v4.new_output('display_data', {'text/markdown': md}) for md in mds]
+        for out in c.outputs:
+            if 'text/markdown' in out.get('data', {}): out.data = {'text/markdown': plain(''.join(out.data['text/markdown']))}
+
+def like_quarto(body, fold):
+    "nbconvert's HTML with Quarto's elements and classes: lines of code, what is printed, tables, folded code, identifiers"
+    html = lambda text: BeautifulSoup(text, 'html.parser')
+    for a in body.select('a.anchor-link'): a.decompose()
+    for pre in body.select('.highlight pre'):
+        lines = ''.join(f'<span>{l}</span>\n' for l in pre.decode_contents().replace('<span></span>', '').strip('\n').split('\n'))
+        pre.replace_with(html(f'<pre class="sourceCode"><code class="sourceCode">{lines}</code></pre>'))
+    for pre in body.select('.output pre'):
+        if not pre.code: pre.replace_with(html(f'<pre><code>{pre.decode_contents()}</code></pre>'))
+    for t in body.select('table'): t['class'] = [*t.get('class', []), 'table', *(['small'] if t.find_parent(class_='output') else [])]
+    for code in body.select('div.input'):
+        shown = FOLD in code.get_text()
+        if not (shown or fold): continue
+        details = code.wrap(body.new_tag('details', attrs={'class': 'code-fold', 'open': ''} if shown else {}))
+        details.insert(0, html(f'<summary>{"Exported source" if shown else "Code"}</summary>'))
+    taken = set()
+    for h in body.find_all(re.compile('^h[1-6]$')): h['id'] = anchor(h.get_text(), taken)
+
+def preview(nbs, fronts, name, site):
     "Every processed notebook as a page"
-    nbs = {p: nbformat.read(root/'_proc'/p, 4) for p in sources}
-    fronts = {p: front(nb) for p,nb in nbs.items()}
-    name = {p: p.with_name(fm.get('output-file', p.stem+'.html')) for p,fm in fronts.items()}
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree(root/'_proc/images', site/'images')
-    shutil.copytree(katex, site/'katex')
     shutil.copy(root/'_proc/styles.css', site)
-    (site/'check.css').write_text(CSS+HtmlFormatter().get_style_defs('.highlight'))
-    flat = lambda items: (i for x in items for i in (flat(x['contents']) if isinstance(x, dict) and 'contents' in x else [x['href'] if isinstance(x, dict) else x]))
-    order = [Path(i) for i in flat(yaml.safe_load((root/'_proc/sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents'])]
-    bad = [f'sidebar.yml: {p} is not in it' for p in nbs if p not in order and p.stem!='404']+[f'sidebar.yml: {p} is not there' for p in order if not (root/'nbs'/p).exists()]
+    (site/'check.css').write_text(CSS+HtmlFormatter().get_style_defs('.sourceCode'))
+    read = lambda f: (root/'_proc'/f).read_text(encoding='utf-8')
+    html = yaml.safe_load(read('_quarto.yml'))['format']['html']
+    order = [Path(i) for i in flat(yaml.safe_load(read('sidebar.yml'))['website']['sidebar']['contents'])]
+    parts = dict(cdn=CDN, katex=html['html-math-method']['url'], head=read(html['include-in-header']), before=html['include-before-body']['text'])
+    exporter = HTMLExporter(template_name='basic')
     for p,nb in nbs.items():
         fm,up = fronts[p],'../'*len(p.parent.parts)
-        for c in nb.cells:
-            if c.cell_type!='code': continue
-            o,mds = options(c.source),joined(c)
-            if 'fig-alt' in o: c.metadata.alt = json.loads(o['fig-alt'])
-            if o.get('code-fold')=='show': c.source += f'\n# {FOLD}'
-            if o.get('echo')=='false': c.metadata.transient = dict(remove_source=True)
-            c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M).strip()
-            if o.get('output')=='asis': c.outputs = [nbformat.v4.new_output('display_data', {'text/markdown': md}) for md in mds]
-            for out in c.outputs:
-                if 'text/markdown' in out.get('data', {}): out.data = {'text/markdown': plain(''.join(out.data['text/markdown']))}
-        nb.cells = [c for c in nb.cells if c.cell_type!='raw']
-        for c in nb.cells:
-            if c.cell_type=='markdown': c.source = plain(c.source)
-        nb.metadata.language_info = dict(name='python')
-        body = BeautifulSoup(HTMLExporter(template_name='basic').from_notebook_node(nb)[0], 'html.parser')
-        for a in body.select('a.anchor-link'): a.decompose()
-        for code in body.select('div.input'):
-            if FOLD not in code.get_text(): continue
-            inner = code.wrap(body.new_tag('details', attrs={'class': 'code-fold', 'open': ''}))
-            inner.insert(0, BeautifulSoup('<summary>Exported source</summary>', 'html.parser'))
-        if fm.get('code-fold'):
-            for code in body.select('div.input'): code.wrap(body.new_tag('details')).insert(0, BeautifulSoup('<summary>Code</summary>', 'html.parser'))
-        taken = set()
-        for h in body.find_all(re.compile('^h[1-6]$')): h['id'] = anchor(h.get_text(), taken)
+        for_nbconvert(nb)
+        body = BeautifulSoup(exporter.from_notebook_node(nb)[0], 'html.parser')
+        like_quarto(body, fm.get('code-fold'))
         for a in body.find_all('a', href=True):
             file,_,frag = a['href'].partition('#')
-            if file.endswith('.ipynb') and '://' not in file:
-                to = Path(*[x for x in (p.parent/unquote(file)).parts])
-                to = Path(*re.sub(r'[^/]+/\.\./', '', to.as_posix()).split('/'))
-                a['href'] = up+(name[to].as_posix() if to in name else f'missing/{to}')+(f'#{frag}' if frag else '')
-        nav = ''.join(f'<a href="{up}{(name[o] if o in name else o).as_posix()}">{fronts[o].get("title", o.stem) if o in nbs else o.stem}</a>' for o in order)
+            if not file.endswith('.ipynb') or '://' in file: continue
+            to = Path(urljoin(p.as_posix(), unquote(file)))
+            a['href'] = up+(name[to].as_posix() if to in name else f'missing/{to}')+(f'#{frag}' if frag else '')
+        nav = ''.join(f'<a href="{up}{name.get(o, o).as_posix()}">{fronts.get(o, {}).get("title", o.stem)}</a>' for o in order)
         out = site/name[p]
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(PAGE.format(head=(root/'_proc/head.html').read_text(encoding='utf-8'), title=fm.get('title', p.stem), up=up, nav=nav, body=f'<h1 class="title">{fm.get("title", "")}</h1><p>{fm.get("description", "")}</p>{body}'))
-    return nbs,bad
+        out.write_text(PAGE.format(**parts, title=fm.get('title', p.stem), up=up, nav=nav, body=f'<h1 class="title">{fm.get("title", "")}</h1><p>{fm.get("description", "")}</p>{body}'), encoding='utf-8')
 
-def read_site(site): return {f.relative_to(site).as_posix(): BeautifulSoup(f.read_text(encoding='utf-8'), 'html.parser') for f in site.rglob('*.html') if 'katex' not in f.parts}
+HERE = re.compile(rf'PosixPath|(?:(?<![\w.])/(?:tmp|root|home|mnt|opt|var|Users)/|{re.escape(str(root))}/?)[\w./-]+')
+
+def read_site(site): return {f.relative_to(site).as_posix(): BeautifulSoup(f.read_text(encoding='utf-8'), 'html.parser') for f in site.rglob('*.html') if 'site_libs' not in f.parts}
+
+def check_text(n, main):
+    "Methods documented twice, paths of the machine that made the page"
+    methods = Counter(h.get_text().strip() for h in main.find_all('h3'))
+    yield from (f'{n}: {m} is documented {k} times' for m,k in methods.items() if k>1 and re.fullmatch(r'\w+\.\w+', m))
+    yield from (f'{n}: a path of the machine that made it: {m}' for m in HERE.findall(main.get_text()))
 
 def check_pages(site, sources, soups):
-    "Links, anchors, images and alternative text of a site in HTML"
+    "Links, anchors, images, alternative text and texts of a site in HTML"
     ids = {n: {e['id'] for e in s.find_all(id=True)} for n,s in soups.items()}
     bad,links,figures = [],0,0
     for n,s in soups.items():
@@ -202,6 +249,7 @@ def check_pages(site, sources, soups):
             figures += 1
             if not i.get('alt','').strip() or i['alt'].startswith('No description'): bad.append(f'{n}: an image without alternative text')
             if not i['src'].startswith('data:') and not (site/urljoin(n, i['src'])).is_file(): bad.append(f'{n}: {i["src"]}: no such image')
+        bad += check_text(n, s.main or s.body)
     colab = 'https://colab.research.google.com/github/'+cfg['git_url'].split('github.com/')[1]+f"/blob/{cfg['branch']}/nbs/"
     inside = {a['href'] for s in soups.values() for a in s.find_all('a', href=True)}
     bad += [f'{p}: no link to Colab' for p in sources if p.stem not in ('index','api','map','density','404') and colab+p.as_posix() not in inside]
@@ -228,29 +276,27 @@ def main(built=None):
     sources,bad = processed()
     work = root/'node_modules/.check'
     work.mkdir(parents=True, exist_ok=True)
-    if not (work/'node_modules/fuse.js').exists():
+    if not (work/'node_modules/requirejs').exists():
         (work/'package.json').write_text('{}')
-        subprocess.run(['npm','install','--silent','--no-audit','--no-fund','katex@0.16.22','playwright-core@1','fuse.js@6.6.2'], cwd=work, check=True)
+        subprocess.run(['npm','install','--silent','--no-audit','--no-fund','katex@0.16.22','playwright-core@1','fuse.js@6.6.2','requirejs@2.3.6','jquery@3.5.1'], cwd=work, check=True)
     site = Path(built) if built else root/'_check'
-    nbs,more = preview(sources, root/'_check', work/'node_modules/katex/dist')
-    bad += more
-    found = []
-    for p,nb in nbs.items():
-        for md in markdown(nb):
-            fs,dollars = formulas(md)
-            found += [(str(p), f, display) for f,display in fs]
-            if dollars: bad.append(f'{p}: {dollars} dollars without a partner in: {md[:80]!r}')
+    nbs = {p: nbformat.read(root/'_proc'/p, 4) for p in sources}
+    fronts = {p: front(nb) for p,nb in nbs.items()}
+    name = {p: p.with_name(fm.get('output-file', p.stem+'.html')) for p,fm in fronts.items()}
+    bad += [f for p,nb in nbs.items() for f in check_processed(p, nb)]
+    found = {name[p].as_posix(): [f for md in markdown(nb) for f in formulas(md)[0]] for p,nb in nbs.items()}
+    if not built: preview(nbs, fronts, name, site)
     (work/'formulas.json').write_text(json.dumps(found))
     (work/'densities.json').write_text(json.dumps(densities()))
     (work/'tail.json').write_text(json.dumps(tail()))
     katex = json.loads((work/'node_modules/katex/package.json').read_text())['version']
-    bad += [*check_settings(katex), *(b for p in sources for b in check_processed(p, nbformat.read(root/'_proc'/p, 4)))]
+    bad += [*check_settings(katex), *check_sidebar(sources), *check_titles()]
     soups = read_site(site)
     more,counts = check_pages(site, sources, soups)
     bad += more
     (work/'search.json').write_text(json.dumps([*sections(soups)]))
     (work/'names.json').write_text(json.dumps(sorted({h.get_text().strip() for h in soups['api.html'].find_all('h2')})))
-    r = subprocess.run(['node', str(root/'.ci/browser.mjs'), str(site), str(work)], capture_output=True, text=True)
+    r = subprocess.run(['node', str(root/'.ci/browser.mjs'), str(site), str(work), cfg['doc_baseurl']], capture_output=True, text=True)
     if r.returncode: bad.append(f'browser.mjs: {r.stderr[-2000:]}')
     else:
         seen = json.loads(r.stdout)

@@ -17,39 +17,39 @@ FOLDER = Path(hadaptive_nbdev.__file__).parent/'weights'  # index.json, the file
 URL = 'https://github.com/hadaptive-nbdev/hadaptive_nbdev/raw/main/hadaptive_nbdev/weights'
 
 def trained(
-    folder=FOLDER, # with index.json
+    folder:str|Path|None=None, # with index.json; None: the package's
 )->dict: # name -> what its training left in run.json; `options` of the network, `sha256` and `bytes` of the file
     "The networks with trained weights"
-    return json.loads((Path(folder)/'index.json').read_text())
+    return json.loads((Path(folder or FOLDER)/'index.json').read_text())
 
 # %% ../nbs/26_pretrained.ipynb #69a746b5
 def _whole(path, sha256): return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest()==sha256
 
 def weights_file(
-    name:str,      # one of `trained`
-    folder=FOLDER, # of the package
-    url:str=URL,   # of the same folder elsewhere
+    name:str,    # one of `trained`
+    folder:str|Path|None=None, # with index.json and the files; None: the package's
+    url:str=URL, # of the same folder elsewhere
 )->Path: # a file with the right checksum
     "The weights of a trained network, downloaded if need be"
     known = trained(folder)
     if name not in known: raise ValueError(f'pretrained={name!r}: must be one of {", ".join(known) or "none, so far"}')
     file,sha256 = f'{name}.safetensors',known[name]['sha256']
-    if _whole(Path(folder)/file, sha256): return Path(folder)/file
+    own = Path(folder or FOLDER)/file
+    if _whole(own, sha256): return own
     from torch.hub import download_url_to_file,get_dir
     path = Path(get_dir())/'checkpoints'/file
     if _whole(path, sha256): return path
     path.parent.mkdir(parents=True, exist_ok=True)
     try: download_url_to_file(f'{url}/{file}', str(path), sha256, progress=False)
     except (OSError,RuntimeError) as e:
-        here = 'has another checksum' if (Path(folder)/file).is_file() else 'is missing'
-        raise ValueError(f'pretrained={name!r}: {Path(folder)/file} {here}; {url}/{file}: {e}') from None
+        raise ValueError(f'pretrained={name!r}: {own} {"has another checksum" if own.is_file() else "is missing"}; {url}/{file}: {e}') from None
     return path
 
 # %% ../nbs/26_pretrained.ipynb #f7625b43
 def publish(
-    weights,       # weights.safetensors of `hadaptive_train`
-    name:str,      # the network's name, a dot, and what tells these weights from others; not one of `trained`
-    folder=FOLDER, # changed: the file, index.json, README.md
+    weights,  # weights.safetensors of `hadaptive_train`
+    name:str, # the network's name, a dot, and what tells these weights from others; not one of `trained`
+    folder:str|Path|None=None, # changed: the file, index.json, README.md; None: the package's
 )->Path: # the file
     "Put a trained network among those of the package"
     import torch
@@ -66,7 +66,8 @@ def publish(
     half = {k: v.half() if v.dtype==torch.float32 and v.ndim>1 else v for k,v in state.items()}
     if bad := [k for k,v in half.items() if state[k].isfinite().all() and not v.isfinite().all()]:
         raise ValueError(f'weights={str(weights)!r}: {bad[0]} does not fit into float16')
-    path,folder = write_whole(Path(folder)/f'{name}.safetensors', save(half, meta)),Path(folder)
+    folder = Path(folder or FOLDER)
+    path = write_whole(folder/f'{name}.safetensors', save(half, meta))
     facts = dict(options=options, classes=len(json.loads(meta['classes'])),
                  sha256=hashlib.sha256(path.read_bytes()).hexdigest(), bytes=path.stat().st_size)
     known = trained(folder)|{name: run|facts}
