@@ -79,7 +79,11 @@ class _PairProducts(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         z, = ctx.saved_tensors
-        k,gz = z.shape[1],torch.zeros_like(z) + grad.new_zeros(())  # mapped by `torch.vmap` if one of both is
+        if torch.is_grad_enabled():  # to be differentiated again: by operations that can be
+            i,j = pair_index(z.shape[1], z.device)
+            gi,gj = grad*z.index_select(1, j),grad*z.index_select(1, i)
+            return torch.zeros_like(z).index_add(1, i, gi).index_add(1, j, gj)
+        k,gz = z.shape[1],torch.zeros_like(z)
         for i,g in enumerate(grad.split(list(range(k-1, 0, -1)), 1)):
             gz[:,i] += (g*z[:,i+1:]).sum(1)
             gz[:,i+1:].addcmul_(g, z[:,i:i+1])

@@ -83,27 +83,31 @@ class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx, inputs, z):
         x,mask,idx = inputs
-        ctx.save_for_backward(z, idx)
-        ctx.save_for_forward(z, idx)
-        ctx.shape,ctx.layout,ctx.dtype = x.shape,memory_format(x),None if mask is None else mask.dtype
+        ctx.save_for_backward(z, mask, idx)
+        ctx.save_for_forward(z, mask, idx)
+        ctx.shape,ctx.layout = x.shape,memory_format(x)
     @staticmethod
     def backward(ctx, g):
-        z,idx = ctx.saved_tensors
-        B,C,*sides = ctx.shape
+        (z,mask,idx),(B,C,*sides),gmask = ctx.saved_tensors,ctx.shape,None
+        if mask is not None:
+            gm = g*z
+            if torch.is_grad_enabled():  # to be differentiated again: the weight is 1, but no constant
+                w = _weights(mask, idx, z)
+                gm,g = gm/w,g*w
+            if sides: gm = gm.sum(tuple(range(2, z.ndim)), dtype=torch.promote_types(mask.dtype, torch.float32))
+            gmask = torch.zeros(B, C, dtype=gm.dtype, device=gm.device).scatter_add(1, idx, gm).to(mask.dtype)
         if ctx.layout==torch.contiguous_format:
             gx = g.new_zeros(ctx.shape)
             gx.flatten(0,1).index_add_(0, _rows(gx, idx), g.flatten(0,1))
         else: gx = g.new_zeros(B, *sides, C).movedim(-1,1).scatter_add_(1, idx[:,:,None,None].expand_as(g), g)
-        if ctx.dtype is None: return gx,None,None
-        along = tuple(range(2, z.ndim))
-        gm = (g*z).sum(along, dtype=torch.promote_types(ctx.dtype, torch.float32)) if along else g*z
-        gmask = torch.zeros(ctx.shape[:2], dtype=gm.dtype, device=gm.device).scatter_add(1, idx, gm)
-        return gx,gmask.to(ctx.dtype),None
+        return gx,gmask,None
     @staticmethod
     def jvp(ctx, tx, tmask, _):
-        z,idx = ctx.saved_tensors
+        z,mask,idx = ctx.saved_tensors
         moved = torch.zeros_like(z) if tx is None else select(tx, idx)
-        return moved if tmask is None else moved + z*_weights(tmask, idx, z)
+        if mask is None: return moved
+        w = _weights(mask, idx, z)
+        return moved*w if tmask is None else moved*w + z/w*_weights(tmask, idx, z)
     @staticmethod
     def vmap(info, dims, *args): return more_images(_StraightThrough.apply, info.batch_size, dims, *args)
 
