@@ -84,15 +84,16 @@ class Pairs(nn.Module):
     ):
         super().__init__()
         self.op,self.n,self.chs,self.how = OPS[op],n,chs,pairs
-        self.register_buffer('index', fixed_pairs(chs, n, pairs))
+        self.register_buffer('index', fixed_pairs(chs, n, pairs), persistent=False)
         norms = {'batch': nn.BatchNorm2d, 'dysoft': DySoft, None: nn.Identity}
         one_of('norm', norm, norms)
         self.norm = norms[norm](n)
         if norm: nn.init.constant_(self.norm.weight, gain)
 
-    def _load_from_state_dict(self, state, prefix, *args):
-        state.setdefault(f'{prefix}index', fixed_pairs(self.chs, self.n, self.how))  # which once was not in it
-        super()._load_from_state_dict(state, prefix, *args)
+    def _load_from_state_dict(self, *args):
+        super()._load_from_state_dict(*args)
+        index = fixed_pairs(self.chs, self.n, self.how)  # the state has none, and the network may have been empty
+        self.index = index if self.index.is_meta else index.to(self.index.device)
 
     def forward(self,
         a:Tensor, # (B, C, H, W): first factors
