@@ -7,11 +7,13 @@ __all__ = ['SCORERS', 'NORMS', 'FUSED_NORMS', 'ORDERS', 'PAIRINGS', 'ACTS', 'STE
            'one_of', 'xavier_init', 'ACH']
 
 # %% ../nbs/04_ach.ipynb #95faf231
+from functools import partial
+
 import torch
 from fastcore.basics import patch
 from torch import Tensor,nn
 
-from .hadamard import n_pairs,neighbour_products,pair_products
+from .hadamard import n_pairs,neighbour_products,one_node,pair_products
 from .kernel import expand,kernel_runs
 from .norm import COVARIANCES,MOMENTS,CrossHadaNorm,DySoft,channel_moments
 from .sampling import Temperature,best_of_slots,gumbel_slots,gumbel_topk,select
@@ -83,7 +85,7 @@ class ACH(nn.Module):
         tau:float=1.8,        # first temperature, see `Temperature`
         tau_min:float=.1,     # smallest temperature
         alpha:float=.01,      # relative step of the temperature
-        fused:bool=None,      # `expand` after the BatchNorm (no second derivatives)? None: on a GPU with CuPy
+        fused:bool=None,      # `expand` after the BatchNorm (no second derivatives, no forward mode)? None: on a GPU with CuPy
         pairs:str='chosen',   # one of `PAIRINGS`: pairs of the chosen channels, or as many of neighbours among all
         act:str=None,         # one of `ACTS`: the activation of all channels out; for 'dysoft' of the features alone
     ):
@@ -108,7 +110,7 @@ class ACH(nn.Module):
         self.in_chs,self.num_selected,self.out_chs = in_chs,num_selected,in_chs+n_pairs(num_selected)
         self.norm_name,self.order,self.fused = norm,order,fused
         self.noise,self.anneal,self.straight_through = float(noise),anneal,straight_through
-        self.register_buffer('noise_scale', torch.tensor(self.noise), persistent=False)
+        self.noise_scale,self.repeated = self.noise,None
         self.conv = nn.Conv2d(in_chs, in_chs, 1) if pointwise else None
         self.bn = nn.BatchNorm2d(in_chs) if pointwise else None
         self.scorer = scorer_net(scorer, in_chs) if learnable else None
@@ -123,13 +125,14 @@ class ACH(nn.Module):
         if norm=='dysoft': return DySoft(n_pairs(self.num_selected))
         return CrossHadaNorm(self.num_selected, 'running' if norm=='unnormalized' else norm, cov)
 
+    @one_node
     def forward(self,
         x:Tensor, # (B, in_chs, H, W)
     )->Tensor: # (B, out_chs, H, W): features, then products
         if x.ndim!=4 or x.shape[1]!=self.in_chs:
             raise ValueError(f'x has shape {tuple(x.shape)}: must be (B, {self.in_chs}, H, W)')
         raw = x if self.conv is None else self.conv(x)
-        feats = raw if self.bn is None else self.bn(raw)
+        feats = raw if self.bn is None else self.normalised(raw)
         return self.expand_neighbours(feats) if self.pairs=='neighbours' else self.expand_chosen(raw, feats)
 
     def extra_repr(self):
@@ -155,7 +158,7 @@ def choose_by(self:ACH,
     "Select channels by given scores"
     k,slots,mask = self.num_selected,self.order=='slot',None
     if self.training:
-        noise = self.noise_scale if self.noise else 0.
+        noise = torch.full((), self.noise_scale, device=logits.device) if self.noise else 0.  # drawn even if scaled by 0
         mask,idx = (gumbel_slots if slots else gumbel_topk)(logits, k, self.temperature.tau, noise)
     else: idx = best_of_slots(logits, k) if slots else logits.topk(k, 1).indices
     return (idx.sort(1).values if self.order=='channel' else idx),mask if self.straight_through else None
@@ -165,7 +168,28 @@ def set_progress(self:ACH,
     share:float, # of the training that is done, 0 to 1
 ):
     "Let the noise fall, if it is to be annealed"
-    if self.anneal: self.noise_scale.fill_(self.noise*max(1-share/self.anneal, 0.))
+    if self.anneal: self.noise_scale = self.noise*max(1-share/self.anneal, 0.)
+
+# %% ../nbs/04_ach.ipynb #1ce085db
+@patch
+def normalised(self:ACH,
+    raw:Tensor, # (B, C, H, W)
+)->Tensor: # the same shape: the features
+    "The BatchNorm, which a pass that is repeated for its gradients finds as the first pass left it"
+    bn,reads = self.bn,isinstance(self.norm, CrossHadaNorm) and self.norm.moments=='running'
+    if not (reads and bn.training) or torch.compiler.is_compiling(): return bn(raw)
+    self.repeated = torch._C._current_graph_task_id()  # of a backward pass, -1 outside
+    if self.repeated!=-1: return torch.func.functional_call(bn, {n: b.clone() for n,b in bn.named_buffers()}, raw)
+    feats = bn(raw)
+    if feats.requires_grad: feats.register_hook(partial(self._check_repeated, bn.num_batches_tracked._version))
+    return feats
+
+@patch
+def _check_repeated(self:ACH, version, grad):
+    "Raise if this backward pass has repeated a pass, but with other statistics"
+    if self.repeated==torch._C._current_graph_task_id() and self.bn.num_batches_tracked._version!=version:
+        why = 'under checkpointing, and another pass has moved the running statistics that the norm reads'
+        raise RuntimeError(f"norm={self.norm_name!r}: {why}; run backward after each pass, or use norm='affine' or 'batch'")
 
 # %% ../nbs/04_ach.ipynb #4d200e1c
 @patch
@@ -183,8 +207,9 @@ def expand_chosen(self:ACH,
 )->Tensor: # (B, out_chs, H, W)
     "Features and normalised products of the channels that are chosen for each image"
     idx,mask = self.choose(feats)
-    if self.norm_name in FUSED_NORMS and (kernel_runs(feats) if self.fused is None else self.fused):
-        return self.act(self.expand_fused(feats, idx, mask))
+    fused = self.fused
+    if fused is None: fused = kernel_runs(feats) and not torch._C._are_functorch_transforms_active()  # `torch.func`
+    if fused and self.norm_name in FUSED_NORMS: return self.act(self.expand_fused(feats, idx, mask))
     return self.expand_in_steps(raw if self.norm_name=='unnormalized' else feats, feats, idx, mask)
 
 @patch

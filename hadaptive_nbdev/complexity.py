@@ -6,13 +6,16 @@
 __all__ = ['expansion_macs', 'Cost', 'inference', 'cost']
 
 # %% ../nbs/00_complexity.ipynb #59eeca26
+import warnings
 from contextlib import contextmanager
 from math import prod
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor,nn
 from torch.nn.attention import SDPBackend,sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 # %% ../nbs/00_complexity.ipynb #41fbc8db
@@ -48,6 +51,24 @@ _elementwise = _ops('add sub mul div neg abs sqrt rsqrt reciprocal exp tanh sigm
     'leaky_relu elu mish _softmax _safe_softmax pow clamp maximum minimum')
 _counted = {o:f for f,os in ((_per_out(1), _elementwise), (_per_out(2), _ops('addcmul')),
     (_norm, _bn+_ops('native_layer_norm native_group_norm')), (_pool, _pools)) for o in os}
+_free = {*_ops(
+    'cat stack clone copy _to_copy _unsafe_view _reshape_copy as_strided unsafe_split unsafe_split_with_sizes tril triu '
+    'constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d '
+    'replication_pad3d roll repeat flip im2col pixel_shuffle pixel_unshuffle channel_shuffle '
+    'index _unsafe_index index_select index_put gather scatter take embedding masked_select upsample_nearest1d '
+    'upsample_nearest2d upsample_nearest3d empty_like zeros_like ones_like full_like rand_like randn_like new_empty '
+    'new_zeros new_ones new_full fill zero lift_fresh topk sort kthvalue max amax min amin where masked_fill '
+    'max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool2d adaptive_max_pool3d max_unpool2d max_unpool3d')}
+
+def _number(x): return any(isinstance(t, Tensor) and (t.is_floating_point() or t.is_complex()) for t in tree_leaves(x))
+
+class _Uncounted(TorchDispatchMode):
+    "Names of the operators that make numbers of numbers and are not `known`"
+    def __init__(self, known): super().__init__(); self.known,self.names = known,set()
+    def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+        out,packet = op(*args, **(kwargs or {})),op._overloadpacket
+        if packet not in self.known and not op.is_view and _number(args) and _number(out): self.names.add(str(packet))
+        return out
 
 # %% ../nbs/00_complexity.ipynb #e1ffb477
 class Cost(NamedTuple):
@@ -84,7 +105,9 @@ def cost(
     "Parameters, MACs and FLOPs of `model` for one image, counted while it runs in inference"
     if len(size)!=3 or min(size)<1: raise ValueError(f'size={size}: must be (channels, height, width), each at least 1')
     counter = FlopCounterMode(display=False, custom_mapping=_counted)
-    with inference(model, size) as x, counter: model(x)
+    uncounted = _Uncounted({*counter.flop_registry, *_free})
+    with inference(model, size) as x, uncounted, counter: model(x)
+    if uncounted.names: warnings.warn(f'operators that are not counted: {", ".join(sorted(uncounted.names))}', stacklevel=2)
     n = counter.get_flop_counts().get('Global', {})
     total = lambda ops: sum(n.get(o, 0) for o in ops)
     flops = sum(n.values())

@@ -15,7 +15,9 @@ import pandas as pd
 import torch
 from torch import Tensor,nn
 from torch.nn import functional as F
+from torch.nn.parallel import DataParallel,DistributedDataParallel
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.optim.swa_utils import AveragedModel
 try:
     import onnx
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
@@ -40,11 +42,16 @@ class _AsWritten(ACH):
         i,j = pair_index(self.num_selected, feats.device)
         return self.joined(feats, self.norm(z[:,i]*z[:,j], self.bn, idx))
 
+def _unwrapped(m):
+    "A network without what compiles it, averages it or spreads it over devices"
+    if hasattr(m, '_orig_mod'): return _unwrapped(m._orig_mod)  # of `torch.compile`
+    return _unwrapped(m.module) if isinstance(m, (AveragedModel,DataParallel,DistributedDataParallel)) else m
+
 def as_written(
     model:nn.Module, # with ACH modules with CrossHadaNorm; stays as it is
 )->nn.Module: # a copy, in evaluation mode
     "A network with its modules as the paper writes them: a matrix selects, a table of pairs is looked up"
-    model = copy.deepcopy(model).eval()
+    model = copy.deepcopy(_unwrapped(model)).eval()
     for m in model.modules():
         if isinstance(m, ACH) and m.pairs=='chosen': m.__class__,m.fused = _AsWritten,False
     return model
@@ -200,7 +207,7 @@ class FixedSoft(nn.Module):
         norm:DySoft, # kept for float16, in which a product may overflow
     ):
         super().__init__()
-        self.norm,self.affine = norm,nn.BatchNorm2d(len(norm.weight), eps=1e-12).eval()
+        self.norm,self.affine = norm,nn.BatchNorm2d(len(norm.weight), 1e-12, dtype=norm.weight.dtype).eval()
         self.register_buffer('bend', 1/norm.alpha.detach().abs())
         with torch.no_grad():
             self.affine.weight.copy_(norm.weight*norm.alpha.sign())
@@ -273,6 +280,7 @@ def _change_head(net):
 # %% ../nbs/13_export.ipynb #9d91637e
 def _change(m, improve):
     "What takes the place of a module, maybe itself"
+    m = _unwrapped(m)
     if isinstance(m, ACH):
         if 'fixed' in improve and (m.scorer is None or isinstance(m.scorer, StaticScores)): return FixedACH(m)
         m.fused = 'operator' in improve and m.norm_name in FUSED_NORMS
@@ -329,11 +337,13 @@ def to_onnx(
     path = Path(path)
     _check_file(path, size, dtype)
     props = {k: json.dumps(v) for k,v in dict(metadata, size=list(size), dtype=dtype).items()}
-    net,x = inference_form(copy.deepcopy(model).float(), improve),torch.zeros(2 if dynamic_batch else 1, *size)
-    with torch.no_grad(): outputs = net(x).shape[1]  # its own complaint about a wrong size, before the exporter's
+    net,x = inference_form(copy.deepcopy(model).float(), improve),torch.zeros(2 if dynamic_batch else 1, *size, dtype=torch.float32)
+    with torch.no_grad(): y = net(x)  # its own complaint about a wrong size, before the exporter's
+    if not isinstance(y, Tensor):
+        raise ValueError(f'model returns a {type(y).__name__}: must return one tensor; pass a module that returns one of them')
     names = metadata.get('classes')
-    if names is not None and outputs!=len(names):
-        raise ValueError(f'classes has {len(names)} names: must be one for each of the {outputs} outputs')
+    if names is not None and y.shape[1]!=len(names):
+        raise ValueError(f'classes has {len(names)} names: must be one for each of the {y.shape[1]} outputs')
     proto = _program(_Half(net) if dtype=='float16' else net, x, dynamic_batch).model_proto
     for value in (*proto.graph.input, *proto.graph.output) if dynamic_batch else ():
         value.type.tensor_type.shape.dim[0].dim_param = 'batch'
@@ -353,7 +363,7 @@ def selections(
     images,          # a batch of images as the network takes them, or an iterable of batches
 )->dict: # name of each module that chooses -> (N, k), the channels chosen for each image, in the order of the products
     "What every ACH chooses in inference"
-    net = copy.deepcopy(model).cpu().float().eval()
+    net = copy.deepcopy(_unwrapped(model)).cpu().float().eval()
     chosen = {n: [] for n,m in net.named_modules() if isinstance(m, ACH) and m.scorer is not None}
     for n,seen in chosen.items():
         def note(m, args, seen=seen): seen.append(m.selected(args[0]))
@@ -383,7 +393,7 @@ def fix_selection(
 )->tuple[nn.Module,pd.DataFrame]: # a copy; by module: C, k, sets, overlap and what chance would give, ranks, fixed?
     "Fix the choice of the modules whose choice hardly depends on the image"
     if not 0 <= least <= 1: raise ValueError(f'least={least}: must be from 0 to 1')
-    net,rows = copy.deepcopy(model),[]
+    net,rows = copy.deepcopy(_unwrapped(model)),[]
     for name,idx in selections(model, images).items():
         m = net.get_submodule(name)
         best = _candidates(m, idx)

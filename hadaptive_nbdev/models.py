@@ -16,7 +16,7 @@ from fastcore.meta import delegates
 from safetensors import SafetensorError,safe_open
 from safetensors.torch import save
 from torch import Tensor,fx,nn
-try: from timm.models import build_model_with_cfg,generate_default_cfgs,register_model,register_notrace_module
+try: from timm.models import build_model_with_cfg,generate_default_cfgs,register_model
 except ImportError: register_model = None  # timm is optional
 try: from huggingface_hub import PyTorchModelHubMixin as _Hub
 except ImportError: _Hub = object  # likewise
@@ -203,7 +203,7 @@ def save_weights(
     **metadata       # anything JSON can hold: class names, image size, normalisation
 )->Path: # the file
     "Parameters and buffers of `model` with `metadata`, as safetensors"
-    tensors = {k: v.detach().cpu().contiguous() for k,v in model.state_dict().items()}
+    tensors = {k: v.detach().cpu().contiguous().clone() for k,v in model.state_dict().items()}  # each its own memory
     return write_whole(path, save(tensors, {k: json.dumps(v) for k,v in metadata.items()}))
 
 def _loads(v):
@@ -228,7 +228,7 @@ def load_weights(
         raise ValueError(f'path={str(path)!r}: weights of another network; '
                          f'missing: {names(own, state)}; unexpected: {names(state, own)}')
     for k,v in state.items():
-        if v.shape!=own[k].shape:
+        if (v.shape or (1,))!=(own[k].shape or (1,)):
             hint = ''
             if k.startswith('classifier.'): hint = f': num_classes={len(own[k])} but the weights have {len(v)} classes'
             shapes = f'{k} has shape {tuple(v.shape)}, the network {tuple(own[k].shape)}'
@@ -305,5 +305,4 @@ def _cfgs():
 
 if register_model:
     default_cfgs = generate_default_cfgs(_cfgs())
-    register_notrace_module(ACH)  # chooses by values, which a symbolic trace has not
     for n in ARCHS: _register(n)

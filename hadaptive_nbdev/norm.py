@@ -10,7 +10,7 @@ import torch
 from torch import Tensor,nn
 from torch.nn import functional as F
 
-from .hadamard import n_pairs,pair_index
+from .hadamard import n_pairs,one_node,pair_index
 
 # %% ../nbs/03_norm.ipynb #549f3191
 def product_moments(
@@ -99,9 +99,15 @@ class DySoft(nn.Module):
         alpha:float=.5,   # first slope at 0
     ):
         super().__init__()
-        self.alpha = nn.Parameter(torch.tensor(float(alpha)))
+        self.alpha = nn.Parameter(torch.tensor([float(alpha)]))
         self.weight,self.bias = nn.Parameter(torch.ones(num_features)),nn.Parameter(torch.zeros(num_features))
 
+    def _load_from_state_dict(self, state, prefix, *args):
+        if (alpha := state.get(f'{prefix}alpha')) is not None and not alpha.ndim:  # as it was
+            state[f'{prefix}alpha'] = alpha.reshape(1)
+        super()._load_from_state_dict(state, prefix, *args)
+
+    @one_node
     def forward(self,
         x:Tensor, # (B, num_features, ...)
     )->Tensor: # the same shape and type, within bias ± weight

@@ -83,18 +83,23 @@ class Pairs(nn.Module):
         gain:float=1.,         # first weight of that norm
     ):
         super().__init__()
-        self.op,self.n,self.chs,self.redrawn = OPS[op],n,chs,pairs=='redrawn'
+        self.op,self.n,self.chs,self.how = OPS[op],n,chs,pairs
         self.register_buffer('index', fixed_pairs(chs, n, pairs), persistent=False)
         norms = {'batch': nn.BatchNorm2d, 'dysoft': DySoft, None: nn.Identity}
         one_of('norm', norm, norms)
         self.norm = norms[norm](n)
         if norm: nn.init.constant_(self.norm.weight, gain)
 
+    def _load_from_state_dict(self, *args):
+        super()._load_from_state_dict(*args)
+        index = fixed_pairs(self.chs, self.n, self.how)  # the state has none, and the network may have been empty
+        self.index = index if self.index.is_meta else index.to(self.index.device)
+
     def forward(self,
         a:Tensor, # (B, C, H, W): first factors
         b:Tensor, # (B, C, H, W): second factors
     )->Tensor: # (B, n, H, W)
-        if self.redrawn and self.training:  # two other channels for every place and image
+        if self.how=='redrawn' and self.training:  # two other channels for every place and image
             i = torch.randint(self.chs, (len(a),self.n), device=a.device)
             j = (i+torch.randint(1, self.chs, i.shape, device=a.device))%self.chs
             image = torch.arange(len(a), device=a.device)[:,None]

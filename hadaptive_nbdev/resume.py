@@ -102,6 +102,9 @@ def load(self:Checkpoint)->int: # the epoch to go on with, 0 if there is nothing
     learn.model.load_state_dict(state['model'])
     learn.model.to(learn.dls.device)  # the optimiser's state goes where its parameters are
     learn.create_opt()
+    params = [p for p,*_ in learn.opt.all_params()]
+    for i,s in state['opt']['state'].items():  # a parameter's moments in its shape, which once was () for one number
+        s.update({k: v.view_as(params[i]) for k,v in s.items() if k!='step'})
     learn.opt.load_state_dict(state['opt'])
     self.state = state
     return state['epoch']+1

@@ -9,7 +9,7 @@ __all__ = ['gumbel_topk', 'best_of_slots', 'gumbel_slots', 'select', 'Temperatur
 import torch
 from torch import Tensor,nn
 
-from .hadamard import memory_format
+from .hadamard import memory_format,more_images
 
 # %% ../nbs/02_sampling.ipynb #cd9de818
 def _perturbed(logits, k, tau, noise):
@@ -68,25 +68,50 @@ def _take(x, idx):
         return x.flatten(0,1).index_select(0, _rows(x, idx)).unflatten(0, idx.shape)
     return x.movedim(1,-1).gather(-1, idx[:,None,None].expand(-1, *x.shape[2:], -1)).movedim(-1,1)
 
+def _check_index(idx, chs):
+    "Raise if an index points nowhere"
+    lo,hi = (v.item() for v in idx.aminmax())
+    if lo < 0 or hi >= chs:
+        raise ValueError(f'idx holds {lo if lo < 0 else hi}: must be from 0 to below the number of channels, {chs}')
+
 class _StraightThrough(torch.autograd.Function):
     "Forward a gather; backward the gradients of (one-hot * mask) @ x for a mask that is 1 at the chosen channels"
     @staticmethod
-    def forward(x, mask, idx): return _take(x, idx)
+    def forward(x, mask, idx):
+        if idx.device.type=='cpu' and idx.numel(): _check_index(idx, x.shape[1])  # else: wait for the device
+        return _take(x, idx)
     @staticmethod
     def setup_context(ctx, inputs, z):
         x,mask,idx = inputs
-        ctx.save_for_backward(z, idx)
-        ctx.shape,ctx.layout,ctx.dtype = x.shape,memory_format(x),mask.dtype
+        ctx.save_for_backward(z, mask, idx)
+        ctx.save_for_forward(z, mask, idx)
+        ctx.shape,ctx.layout = x.shape,memory_format(x)
     @staticmethod
     def backward(ctx, g):
-        z,idx = ctx.saved_tensors
-        along = tuple(range(2, z.ndim))
-        gm = (g*z).sum(along, dtype=torch.promote_types(ctx.dtype, torch.float32)) if along else g*z
-        gx = torch.zeros(ctx.shape, dtype=z.dtype, device=z.device)
-        if ctx.layout==torch.contiguous_format: gx.flatten(0,1).index_add_(0, _rows(gx, idx), g.flatten(0,1))
-        else: gx = gx.to(memory_format=ctx.layout).scatter_add_(1, idx[:,:,None,None].expand_as(g), g)
-        gmask = torch.zeros(ctx.shape[:2], dtype=gm.dtype, device=gm.device).scatter_add(1, idx, gm)
-        return gx, gmask.to(ctx.dtype), None
+        (z,mask,idx),(B,C,*sides),gmask = ctx.saved_tensors,ctx.shape,None
+        if mask is not None:
+            gm = g*z
+            if torch.is_grad_enabled():  # to be differentiated again: the weight is 1, but no constant
+                w = _weights(mask, idx, z)
+                gm,g = gm/w,g*w
+            if sides: gm = gm.sum(tuple(range(2, z.ndim)), dtype=torch.promote_types(mask.dtype, torch.float32))
+            gmask = torch.zeros(B, C, dtype=gm.dtype, device=gm.device).scatter_add(1, idx, gm).to(mask.dtype)
+        if ctx.layout==torch.contiguous_format:
+            gx = g.new_zeros(ctx.shape)
+            gx.flatten(0,1).index_add_(0, _rows(gx, idx), g.flatten(0,1))
+        else: gx = g.new_zeros(B, *sides, C).movedim(-1,1).scatter_add_(1, idx[:,:,None,None].expand_as(g), g)
+        return gx,gmask,None
+    @staticmethod
+    def jvp(ctx, tx, tmask, _):
+        z,mask,idx = ctx.saved_tensors
+        moved = torch.zeros_like(z) if tx is None else select(tx, idx)
+        if mask is None: return moved
+        w = _weights(mask, idx, z)
+        return moved*w if tmask is None else moved*w + z/w*_weights(tmask, idx, z)
+    @staticmethod
+    def vmap(info, dims, *args): return more_images(_StraightThrough.apply, info.batch_size, dims, *args)
+
+def _weights(mask, idx, z): return mask.gather(1, idx).to(z.dtype).view(*idx.shape, *[1]*(z.ndim-2))
 
 def select(
     x:Tensor,    # (B, C, ...) features
@@ -96,12 +121,9 @@ def select(
     "The chosen channels of each image; gradients reach `x` and, through `mask`, the scores (eqs. 6 to 8)"
     if x.ndim<2 or idx.shape[:1]!=x.shape[:1] or idx.ndim!=2:
         raise ValueError(f'x has shape {tuple(x.shape)} and idx {tuple(idx.shape)}: must be (B, C, ...) and (B, k)')
-    if x.device.type=='cpu' and idx.numel() and not torch.compiler.is_compiling():  # else: wait for the device
-        lo,hi = (v.item() for v in idx.aminmax())
-        if lo < 0 or hi >= x.shape[1]:
-            bad = lo if lo < 0 else hi
-            raise ValueError(f'idx holds {bad}: must be from 0 to below the number of channels, {x.shape[1]}')
-    return _take(x, idx) if mask is None else _StraightThrough.apply(x, mask, idx)
+    if not (torch.compiler.is_compiling() or torch.jit.is_tracing()): return _StraightThrough.apply(x, mask, idx)
+    z = _take(x, idx)
+    return z if mask is None else z*_weights(1 + mask - mask.detach(), idx, z)
 
 # %% ../nbs/02_sampling.ipynb #f47901c3
 class Temperature(nn.Module):
@@ -117,7 +139,11 @@ class Temperature(nn.Module):
         if not 0 <= alpha < 1: raise ValueError(f'alpha={alpha}: must be from 0 to below 1')
         self.alpha,self.lo,self.hi = alpha,lo,hi
         self.register_buffer('tau', torch.tensor(float(tau)))
-        self.register_buffer('last', torch.tensor(float('nan')))  # the gradient norm before; nan: none yet
+        self.register_buffer('last', torch.tensor(-1.))  # the gradient norm before; -1: none yet
+
+    def _load_from_state_dict(self, state, prefix, *args):
+        if (last := state.get(f'{prefix}last')) is not None: state[f'{prefix}last'] = last.nan_to_num(nan=-1.)  # as it was
+        super()._load_from_state_dict(state, prefix, *args)
 
     @torch.no_grad()
     def update(self,
@@ -127,7 +153,7 @@ class Temperature(nn.Module):
         g = torch.as_tensor(grad_norm, dtype=self.last.dtype, device=self.last.device)
         step = torch.where(g >= self.last, 1+self.alpha, 1-self.alpha)
         moved = (self.tau*step).clamp(self.lo, self.hi)
-        self.tau.copy_(torch.where(g.isfinite() & ~self.last.isnan(), moved, self.tau))
+        self.tau.copy_(torch.where(g.isfinite() & (self.last >= 0), moved, self.tau))
         self.last.copy_(torch.where(g.isfinite(), g, self.last))
 
     def extra_repr(self): return f'alpha={self.alpha}, lo={self.lo}, hi={self.hi}'
