@@ -11,6 +11,7 @@ import copy,json,os,warnings
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor,nn
@@ -19,8 +20,8 @@ from torch.nn.parallel import DataParallel,DistributedDataParallel
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.optim.swa_utils import AveragedModel
 try:
-    import onnx
-    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+    import onnx,onnx_ir
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass,RemoveUnusedNodesPass
     from onnxscript import opset18 as op
 except ImportError as e: onnx,_missing = None,e  # `to_onnx` says so
 
@@ -94,7 +95,8 @@ def expand_onnx(
     (i,j),half = map(_ints, pair_index(idx.shape[1]).tolist()),x.dtype==onnx.TensorProto.FLOAT16
     def pairs(left, right): return op.Mul(op.Gather(left, i, axis=1), op.Gather(right, j, axis=1))
     def wide(t): return op.Cast(t, to=onnx.TensorProto.FLOAT) if half else t
-    z = wide(op.GatherND(x, op.Unsqueeze(idx, _ints([-1])), batch_dims=1))  # (B, k, H, W)
+    z = op.GatherND(x, op.Unsqueeze(idx, _ints([-1])), batch_dims=1)  # (B, k, H, W)
+    z = wide(op.Reshape(z, _ints([0, idx.shape[1], *x.shape[2:]])))  # as it is: for tools that ignore batch_dims
     y = pairs(z, z)
     if phi is not None:
         m,v = _moments(pairs, idx, mean, std, wide(phi), eps, cov)
@@ -254,7 +256,7 @@ class FixedACH(nn.Module):
     joined = ACH.joined
 
 # %% ../nbs/13_export.ipynb #ee2d677e
-IMPROVEMENTS = 'operator','fixed','ghost','stem','head'
+IMPROVEMENTS = 'operator','fixed','ghost','stem','widths','head'
 
 def _as_conv(linear):
     "A linear layer as a convolution of one pixel"
@@ -296,12 +298,115 @@ def _change(m, improve):
 @torch.no_grad()
 def inference_form(
     model:nn.Module,      # any network; ACH modules, Ghost bottlenecks and Hadaptive-Nets in it are changed
-    improve=IMPROVEMENTS, # which changes are made, of `IMPROVEMENTS`
+    improve=IMPROVEMENTS, # which changes are made, of `IMPROVEMENTS`; 'widths' waits for the file
 )->nn.Module: # another network with the same outputs, in evaluation mode, on the CPU
     "A copy that computes the same in fewer steps"
     bad = [i for i in improve if i not in IMPROVEMENTS]
     if bad: raise ValueError(f'improve={bad[0]!r}: must be of {", ".join(IMPROVEMENTS)}')
     return _change(copy.deepcopy(model).cpu().eval(), improve).requires_grad_(False).eval()
+
+# %% ../nbs/13_export.ipynb #f2b8b1e0
+def _channels(v): return v.shape[1] if v is not None and v.shape is not None and len(v.shape)==4 else None
+def _attribute(node, name, default=None): return node.attributes[name].value if name in node.attributes else default
+
+def _is_conv(node, depthwise):
+    "A convolution with constant weights, depthwise or dense?"
+    if node is None or node.op_type!='Conv' or any(v.const_value is None for v in node.inputs[1:]): return False
+    groups = _attribute(node, 'group', 1)
+    if not depthwise: return groups==1
+    return 1<groups==_channels(node.inputs[0])==_channels(node.outputs[0])
+
+def _is_pool(node):
+    "A mean over all pixels that keeps four dimensions?"
+    axes = node.inputs[1].const_value if node.op_type=='ReduceMean' and len(node.inputs)>1 else None
+    return axes is not None and {a%4 for a in axes.numpy()}=={2,3} and bool(_attribute(node, 'keepdims', 1))
+
+def _maps(node):
+    "Maps in and out of an operator that treats each channel alone; none of another's"
+    unary = 'Relu','Clip','HardSwish','HardSigmoid','Sigmoid','Cast'
+    if node.op_type in unary or _is_conv(node, True) or _is_pool(node): return [node.inputs[0],*node.outputs]
+    if node.op_type not in ('Add','Mul'): return []
+    maps = [*node.inputs,*node.outputs]
+    chs = set(map(_channels, maps))
+    return maps if len(chs)==1 and None not in chs else []
+
+# %% ../nbs/13_export.ipynb #55402490
+def _chain(filter_):
+    "A depthwise filter and what treats each channel alone around it; all their maps"
+    nodes,maps,todo = {},{},[filter_]  # as sets that keep their order
+    while todo:
+        if (node := todo.pop()) in nodes: continue
+        nodes[node] = True
+        for v in _maps(node):
+            maps[v] = True
+            todo += [n for n in (v.producer(), *v.consumers()) if n is not None and v in _maps(n)]
+    return list(nodes),list(maps)
+
+# %% ../nbs/13_export.ipynb #d1f11e6c
+def _initializer(graph, name, array):
+    "A constant of the graph, made once"
+    if name not in graph.initializers:
+        t = onnx_ir.tensor(array)
+        value = onnx_ir.Value(name=name, shape=t.shape, type=onnx_ir.TensorType(t.dtype), const_value=t)
+        graph.register_initializer(value)
+    return graph.initializers[name]
+
+def _insert(op_type, inputs, chs, before, **attributes):
+    "The output of a new operator, as the first input with so many channels"
+    node,like = onnx_ir.node(op_type, inputs, attributes),inputs[0]
+    before.graph.insert_before(before, node)
+    out = node.outputs[0]
+    out.name,out.type = f'{like.name}.{op_type}.{before.outputs[0].name}',like.type
+    out.shape = onnx_ir.Shape([like.shape[0], chs, *like.shape[2:]])
+    return out
+
+def _first(v, n, before):
+    "The first channels of a map"
+    ends = [_initializer(before.graph, f'channels.{i}', np.array([i])) for i in (0, n, 1)]
+    return _insert('Slice', [v,*ends], n, before)
+
+# %% ../nbs/13_export.ipynb #395a19ab
+def _pad(conv, axis, more):
+    "Zero weights for more channels out (axis 0) or in (1)"
+    for i,v in enumerate(conv.inputs[1:2 if axis else None], 1):
+        w = v.const_value.numpy()
+        w = np.pad(w, [(0, more if d==axis else 0) for d in range(w.ndim)])
+        conv.replace_input_with(i, _initializer(conv.graph, f'{conv.outputs[0].name}.{i}.{axis}', w))
+
+def _more(v, more, before):
+    "A map with its first channels once more; a concatenation takes them in"
+    node = v.producer()
+    joins = node is not None and node.op_type=='Concat' and _attribute(node, 'axis')==1
+    parts = list(node.inputs) if joins and (_channels(node.inputs[0]) or 0)>=more else [v]
+    return _insert('Concat', [*parts, _first(parts[0], more, before)], _channels(v)+more, before, axis=1)
+
+# %% ../nbs/13_export.ipynb #2c2cc626
+def _widen(filter_, more):
+    "More channels, of zero weights, for a depthwise filter and its chain"
+    nodes,maps = _chain(filter_)
+    if any(v.is_graph_output() for v in maps): return
+    wide = {}
+    for v in maps:
+        made,uses = v.producer(),list(v.uses())
+        grows = made in nodes or _is_conv(made, False)
+        if made not in nodes and grows: _pad(made, 0, more)
+        new = v if grows else _more(v, more, next(n for n in filter_.graph if n in v.consumers()))
+        for node,i in uses:
+            if node in nodes: node.replace_input_with(i, new)
+            elif grows and i==0 and _is_conv(node, False): _pad(node, 1, more)
+            elif grows: node.replace_input_with(i, _first(v, _channels(v), node))
+        if grows: wide[v] = _channels(v)+more
+    for node in nodes:
+        if node.op_type!='Conv': continue
+        _pad(node, 0, more)
+        node.attributes['group'] = onnx_ir.AttrInt64('group', _attribute(node, 'group')+more)
+    for v,chs in wide.items(): v.shape = onnx_ir.Shape([v.shape[0], chs, *v.shape[2:]])
+
+def _fill_widths(model):
+    "Depthwise filters of more than 8 channels in multiples of four, in place"
+    for node in list(model.graph):
+        if _is_conv(node, True) and (chs := _attribute(node, 'group'))>8 and chs%4: _widen(node, -chs%4)
+    RemoveUnusedNodesPass()(model)
 
 # %% ../nbs/13_export.ipynb #d0ed679b
 class _Half(nn.Module):
@@ -344,7 +449,9 @@ def to_onnx(
     names = metadata.get('classes')
     if names is not None and y.shape[1]!=len(names):
         raise ValueError(f'classes has {len(names)} names: must be one for each of the {y.shape[1]} outputs')
-    proto = _program(_Half(net) if dtype=='float16' else net, x, dynamic_batch).model_proto
+    program = _program(_Half(net) if dtype=='float16' else net, x, dynamic_batch)
+    if 'widths' in improve: _fill_widths(program.model)
+    proto = program.model_proto
     for value in (*proto.graph.input, *proto.graph.output) if dynamic_batch else ():
         value.type.tensor_type.shape.dim[0].dim_param = 'batch'
     onnx.helper.set_model_props(proto, props)
