@@ -710,6 +710,8 @@ def control(
     if study in ('table1','table3'): return 'table3','all','neither block'
     if study=='table2': return 'table2','none','neither block'
     if study=='table4': return 'table4',*(f'{better.split(",")[0]}, {when}' for when in ('before','neither'))
+    if study=='photos': return 'photos','inverted, same cost','no blocks'
+    if study=='photos_order': return 'photos_order','efficientnet_b0','mobilenetv3_s'
     return ('table5','mobilenetv4_s','mobilenetv3_s') if study=='table5' else ()
 
 def sees(
