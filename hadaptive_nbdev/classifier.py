@@ -10,13 +10,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from fastai.data.transforms import get_image_files
 from fastai.torch_core import set_seed
 from fastcore.basics import patch
 from sklearn.base import BaseEstimator,ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .data import get_dls
+from .data import get_dls,image_files
 from .loader import in_memory
 from .models import save_weights
 from .predict import Predictor,load_image
@@ -77,7 +76,7 @@ def predict_proba(self:ImageClassifier,
     "Probability of each class"
     check_is_fitted(self, 'predictor_')
     p,one = self.predictor_,isinstance(X, (str,Path))
-    files = sorted(get_image_files(X)) if one and Path(X).is_dir() else [X] if one else list(X)
+    files = sorted(image_files(X)) if one and Path(X).is_dir() else [X] if one else list(X)
     if not files: raise ValueError(f'X={X!r}: must be image files or a folder with some')
     parts = [files[i:i+32] for i in range(0, len(files), 32)]
     return np.concatenate([p(np.stack([load_image(f, p.size, p.mean, p.std) for f in part])) for part in parts])

@@ -107,7 +107,7 @@ def hadaptive_bench(
 # %% ../nbs/24_cli.ipynb #3c67c59e
 @call_parse
 def hadaptive_study(
-    study:str,            # table1 to table5, norms, products, choice, …; a name that is none of them lists all
+    study:str,            # table1 to table5, norms, products, choice and others; a name that is none of them lists all
     budget:str='cpu',     # smoke, cpu, desk, desk128, bench, bench_long, bench_tiny, confirm, gpu or paper
     source:str='',        # digits, cifar10, cifar100, imagenette or a folder of images; empty: the budget's
     seeds:int=0,          # seeds of each arm; 0: the budget's

@@ -7,7 +7,7 @@ __all__ = ['random_affine', 'normalised', 'resampled', 'random_views', 'random_c
 
 # %% ../nbs/18_loader.ipynb #77b2f6d3
 import hashlib,math
-from functools import lru_cache
+from functools import lru_cache,partial
 from inspect import getsource
 from pathlib import Path
 
@@ -160,6 +160,9 @@ class MemoryLoader(DataLoader):
         train = self.shuffle if shuffle is None else shuffle
         return type(self)(self.images, self.labels, bs or self.bs, train, self.views)
 
+    def __getattr__(self, k):
+        raise AttributeError(f'{k}: images in memory have no files; give the learner the loaders they come from')
+
     def to_detach(self, b, cpu=True, gather=True):
         "Without gathering: sums over processes are made once, at the end"
         return to_detach(b, cpu, gather=False)
@@ -216,6 +219,9 @@ def _check_loaders(dls, cache):
         raise ValueError("dls: must normalise by ImageNet's statistics, as images in memory are")
 
 # %% ../nbs/18_loader.ipynb #7baaea63
+def _cropped(x, crop, flip, size): return normalised(resampled(x, random_crops(len(x), crop, flip, x.device), size))
+def _still(x, size): return normalised(middle(x, size))
+
 def in_memory(
     dls:DataLoaders,    # from `get_dls`, or others of square images of one size, normalised by ImageNet's statistics
     augment:bool=True,  # random views in training, for the transforms of `dls`? Mirrored ones not for digits
@@ -229,10 +235,9 @@ def in_memory(
     crop = _crop(dls)
     size = dls.size if crop else t['train_images'].shape[-1]
     flip,small = (SOURCES.get(source, {}).get(k, default) for k,default in (('flip', True), ('min_scale', .75)))
-    def views(x):
-        if crop: return normalised(resampled(x, random_crops(len(x), crop, flip, x.device), size))
-        return random_views(x, flip=flip, min_scale=small)
-    def still(x): return normalised(middle(x, size))
+    views = (partial(_cropped, crop=crop, flip=flip, size=size) if crop
+             else partial(random_views, flip=flip, min_scale=small))
+    still = partial(_still, size=size)
     def new(part, views=still, **kw):
         return MemoryLoader(t[f'{part}_images'], t[f'{part}_labels'], bs=dls.bs, views=views, **kw)
     out = DataLoaders(new('train', views if augment else still, train=True), new('valid'), device=device)

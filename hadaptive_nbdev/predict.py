@@ -7,6 +7,7 @@ __all__ = ['NEEDED', 'COLUMNS', 'open_image', 'load_image', 'softmax', 'Predicto
 
 # %% ../nbs/17_predict.ipynb #55d7bf62
 import csv,json,sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +24,15 @@ def open_image(
     "An image, turned as its tag says, with 8 bits a channel"
     try:
         with Image.open(path) as im: im = ImageOps.exif_transpose(im)
-        if im.mode=='F': raise ValueError(f'{str(path)!r}: its pixels are fractions, must be integers')
-        if im.mode.startswith('I') and (a := np.array(im)).max()>255:  # 16 bits
-            im = Image.fromarray((a.clip(0, 65535)//256).astype(np.uint8))
+        if im.mode=='F': raise ValueError('its pixels are fractions, must be integers')
+        if im.mode.startswith('I'):  # 16 bits: the upper byte, as Pillow takes it in colour
+            im = Image.fromarray((np.array(im).clip(0, 65535)//256).astype(np.uint8))
         return im.convert('RGB')
     except FileNotFoundError: raise FileNotFoundError(f'{str(path)!r}: no such file') from None
     except UnidentifiedImageError: raise ValueError(f'{str(path)!r}: not an image that Pillow can read') from None
-    except (OSError,SyntaxError,Image.DecompressionBombError) as e:
-        raise ValueError(f'{str(path)!r}: cannot be read ({getattr(e, "strerror", None) or e})') from None
+    except MemoryError: raise
+    except Exception as e:  # Pillow's plugins raise any
+        raise ValueError(f'{str(path)!r}: cannot be read ({getattr(e, "strerror", None) or error_line(e)})') from None
 
 def load_image(
     path,          # image file that Pillow reads
@@ -52,6 +54,16 @@ def softmax(
     return e/e.sum(1, keepdims=True)
 
 # %% ../nbs/17_predict.ipynb #bf5b54a7
+class _Session:
+    "A network of ONNX Runtime, from images to scores; pickled as its file"
+    def __init__(self, file, provider):
+        import onnxruntime as ort
+        self.file,self.provider = file,provider
+        self.session = ort.InferenceSession(file, providers=[provider])
+
+    def __call__(self, x): return self.session.run(None, {self.session.get_inputs()[0].name: x})[0]
+    def __reduce__(self): return _Session,(self.file,self.provider)
+
 def _onnx(path, device):
     try: import onnxruntime as ort
     except ImportError:
@@ -61,28 +73,28 @@ def _onnx(path, device):
     if provider not in there:
         raise ValueError(f"device='cuda': this ONNX Runtime has only {', '.join(there)}; "
                          'install onnxruntime-gpu in its place')
-    try: session = ort.InferenceSession(path, providers=[provider])
+    try: run = _Session(path.read_bytes(), provider)
     except Exception as e:
         raise ValueError(f'{str(path)!r}: ONNX Runtime cannot load it ({str(e).splitlines()[0]})') from None
-    if session.get_providers()[0]!=provider:
+    if run.session.get_providers()[0]!=provider:
         raise ValueError(f'device={device!r}: ONNX Runtime has {provider} but cannot start it (CUDA or cuDNN missing?)')
     meta = {}
-    for k,v in session.get_modelmeta().custom_metadata_map.items():
+    for k,v in run.session.get_modelmeta().custom_metadata_map.items():
         try: meta[k] = json.loads(v)
         except json.JSONDecodeError: meta[k] = v  # another writer's plain text
-    given = session.get_inputs()[0]
-    return meta | dict(single=given.shape[0]==1), lambda x: session.run(None, {given.name: x})[0]
+    return meta | dict(single=run.session.get_inputs()[0].shape[0]==1), run
 
 # %% ../nbs/17_predict.ipynb #9051a769
+def _scores(model, device, x):
+    import torch
+    with torch.no_grad(): return model(torch.from_numpy(x).to(device)).float().cpu().numpy()
+
 def _torch(path, device):
     import torch
     from hadaptive_nbdev.models import load_model
     if device=='cuda' and not torch.cuda.is_available(): raise ValueError("device='cuda': PyTorch sees no GPU")
     model,meta = load_model(path)
-    model = model.to(device)
-    @torch.no_grad()
-    def run(x): return model(torch.from_numpy(x).to(device)).float().cpu().numpy()
-    return IMAGENET | meta, run
+    return IMAGENET | meta, partial(_scores, model.to(device), device)
 
 # %% ../nbs/17_predict.ipynb #a4580418
 NEEDED,COLUMNS = ('classes','size','mean','std'),('image','rank','class','probability')

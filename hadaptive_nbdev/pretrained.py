@@ -14,7 +14,7 @@ from .records import write_whole
 
 # %% ../nbs/26_pretrained.ipynb #a711c188
 FOLDER = Path(hadaptive_nbdev.__file__).parent/'weights'  # index.json, the files, and README.md, which is made of them
-URL = 'https://github.com/hadaptive-nbdev/hadaptive_nbdev/raw/main/hadaptive_nbdev/weights'
+URL = f'https://github.com/hadaptive-nbdev/hadaptive_nbdev/raw/v{hadaptive_nbdev.__version__}/hadaptive_nbdev/weights'
 
 def trained(
     folder:str|Path|None=None, # with index.json; None: the package's

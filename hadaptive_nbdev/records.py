@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['RELEASE', 'version_option', 'MACHINE', 'write_whole', 'forget_parts', 'file_lock', 'Rows', 'installed', 'commit_name',
-           'cpu_name', 'device_name', 'stamp', 'several', 'at_least', 'error_line', 'one_line_errors']
+           'cpu_name', 'device_name', 'stamp', 'several', 'at_least', 'error_line', 'escaped_output', 'one_line_errors',
+           'draws_bars']
 
 # %% ../nbs/07_records.ipynb #9a13e628
 import contextlib,os,platform,re,subprocess,sys
@@ -12,6 +13,8 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError,version
 from pathlib import Path
 from typing import Annotated
+
+from fastcore.imports import IN_NOTEBOOK
 
 try: import fcntl
 except ImportError: fcntl = None  # Windows: no locks
@@ -176,14 +179,33 @@ def error_line(
     return ' '.join(text.split()) or ('out of memory' if isinstance(e, MemoryError) else type(e).__name__)
 
 @contextlib.contextmanager
+def escaped_output():
+    "What the console's encoding has no sign for is written as an escape, on stdout as on stderr"
+    out,errors = sys.stdout,getattr(sys.stdout, 'errors', None)
+    if not hasattr(out, 'reconfigure'): return (yield)  # a notebook's
+    out.reconfigure(errors='backslashreplace')
+    try: yield
+    finally: out.reconfigure(errors=errors)
+
+@contextlib.contextmanager
 def one_line_errors(
     command:str, # its name, which begins the line
 ):
     "End a command with one line instead of a traceback, where the fault is not its own"
-    try: yield
+    try:
+        with escaped_output(): yield
     except KeyboardInterrupt:
         print(f'{command}: interrupted', file=sys.stderr)
         raise SystemExit(130) from None
     except (ValueError,OSError,ImportError,MemoryError,RuntimeError) as e:
         if isinstance(e, RuntimeError) and not any(m in str(e) for m in MACHINE): raise
         raise SystemExit(f'{command}: {error_line(e)}') from None
+
+# %% ../nbs/07_records.ipynb #eb7bdf6a
+def draws_bars()->bool:
+    "Can a progress bar be drawn?"
+    if IN_NOTEBOOK: return True
+    out = sys.stdout
+    with contextlib.suppress(AttributeError,UnicodeEncodeError,LookupError,TypeError):
+        return out.isatty() and bool('█'.encode(out.encoding))
+    return False

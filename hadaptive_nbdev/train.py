@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['RUN_FILES', 'warmup_cosine', 'adaptive_modules', 'TemperatureCallback', 'selection_entropy', 'kept_pairs',
-           'SelectionRecorder', 'top5', 'hadaptive_learner', 'plot_curves', 'epoch_table', 'EpochTable',
-           'check_machine', 'final_results', 'train', 'beside', 'not_a_runs', 'exchange', 'read_run', 'check_place',
-           'load_images', 'sizes', 'report', 'write_run', 'describe', 'headline', 'run_settings', 'once', 'alone_in',
-           'settle', 'forget_others', 'train_source']
+           'SelectionRecorder', 'top5', 'EpochRecorder', 'body_and_head', 'hadaptive_learner', 'plot_curves',
+           'epoch_table', 'EpochTable', 'check_machine', 'final_results', 'epoch_lines', 'progress', 'train', 'beside',
+           'not_a_runs', 'exchange', 'read_run', 'check_place', 'load_images', 'sizes', 'report', 'write_run',
+           'describe', 'headline', 'run_settings', 'once', 'alone_in', 'settle', 'forget_others', 'train_source']
 
 # %% ../nbs/09_training.ipynb #ca9ff66f
 import json,math,shutil,time
@@ -38,7 +38,7 @@ from .cpu import keep_memory,quick_depthwise
 from .loader import in_memory
 from .models import MODELS,load_weights,save_weights
 from .parallel import data_parallel,in_turn,start_processes,sum_ranks,unwrapped
-from .records import device_name,file_lock,installed,write_whole
+from .records import device_name,draws_bars,file_lock,installed,write_whole
 from .settings import SOURCE_NAMES,HadaptiveSettings,TrainSettings,differences
 
 # %% ../nbs/09_training.ipynb #990cb5a5
@@ -110,20 +110,23 @@ def kept_pairs(
 class SelectionRecorder(Callback):
     "Record selection rates, their entropy and the temperature after each epoch of training"
     order,saved = 55,('rows','rates','chosen')  # saved: what a checkpoint keeps
-    def __init__(self): self.rows,self.rates,self.chosen,self.hooks,self.trained = [],{},{},[],False
+    def __init__(self):
+        self.rows,self.rates,self.chosen,self.hooks,self.trained = [],{},{},[],False
+        self.counts,self.first = {},{}
 
     def before_fit(self):
         "Hook the evaluation networks"
+        self.after_fit()  # which an error may have kept from happening
         self.adaptive = adaptive_modules(unwrapped(self.model))
         self.hooks = [m.scorer.register_forward_hook(partial(self._count, n)) for n,m in self.adaptive.items()]
 
     def after_fit(self):
         "Unhook them"
         for h in self.hooks: h.remove()
-        self.hooks = []
+        self.hooks,self.trained = [],False
 
     def _count(self, name, scorer, args, logits):
-        if (ach := self.adaptive[name]).training: return
+        if (ach := self.adaptive[name]).training or name not in self.counts: return
         idx = ach.choose_by(logits.detach())[0]
         self.first.setdefault(name, idx.cpu())
         self.counts[name][:-1] += idx.flatten().bincount(minlength=logits.shape[1])
@@ -141,6 +144,11 @@ def before_validate(self:SelectionRecorder):
     device = next(self.model.parameters()).device
     count = lambda m: torch.zeros(m.in_chs+1, dtype=torch.int64, device=device)
     self.counts,self.first = {n: count(m) for n,m in adaptive_modules(unwrapped(self.model)).items()},{}
+
+@patch
+def after_cancel_validate(self:SelectionRecorder):
+    "Record nothing of it"
+    self.trained = False
 
 @patch
 def after_validate(self:SelectionRecorder):
@@ -184,6 +192,24 @@ def top5(
     "Top-5 accuracy, 0 to 1"
     return top_k_accuracy(inp, targ, k=min(5, inp.shape[-1]))
 
+class EpochRecorder(Callback):
+    "Keep a training's epochs, which fastai's recorder forgets with the next `validate` or `lr_find`"
+    order,remove_on_fetch,names,values = 56,True,[],[]  # with fastai's recorder
+
+    def after_fit(self):
+        "Take the recorder's rows, if they are whole"
+        names,values = self.recorder.metric_names[1:-1],self.recorder.values
+        if values and len(values[-1])==len(names): self.names,self.values = list(names),values
+    after_epoch = after_fit
+
+def body_and_head(
+    model:nn.Module, # any network; `get_classifier` names its last layer, as in timm
+)->list: # lists of parameters; one list if there is no such layer
+    "What `freeze` and `fine_tune` keep fixed, and what they train first"
+    head = list(model.get_classifier().parameters()) if hasattr(model, 'get_classifier') else []
+    own = {id(p) for p in head}
+    return [ps for ps in ([p for p in model.parameters() if id(p) not in own], head) if ps]
+
 # %% ../nbs/09_training.ipynb #29421b25
 def hadaptive_learner(
     dls:DataLoaders,          # training and validation batches, with a `vocab`
@@ -204,7 +230,8 @@ def hadaptive_learner(
     arch = quick_depthwise(arch).to(memory_format=torch.channels_last)  # both are faster, on a CPU
     adamw = partial(OptimWrapper, opt=torch.optim.AdamW, betas=(.9,.999), fused=True)
     return Learner(dls, arch, loss_func=CrossEntropyLossFlat(), opt_func=adamw, lr=lr, wd=wd, metrics=[accuracy,top5],
-                   cbs=L(TemperatureCallback(), SelectionRecorder())+L(cbs), path=path)
+                   splitter=body_and_head, path=path,
+                   cbs=L(TemperatureCallback(), SelectionRecorder(), EpochRecorder())+L(cbs))
 
 # %% ../nbs/09_training.ipynb #6cf034f9
 def plot_curves(
@@ -220,12 +247,11 @@ def plot_curves(
 
 # %% ../nbs/09_training.ipynb #826f15a7
 def epoch_table(
-    learn:Learner, # fitted
+    learn:Learner, # from `hadaptive_learner`
 )->pd.DataFrame: # columns epoch, train_loss, valid_loss, accuracy, top5
-    "What the recorder holds, a row per epoch"
-    names = list(learn.recorder.metric_names[1:-1])
-    rows = [list(v)[:len(names)] for v in learn.recorder.values]
-    return pd.DataFrame(rows, columns=names).rename_axis('epoch').reset_index()
+    "The last training, a row per epoch"
+    rows = [list(v) for v in learn.epoch_recorder.values]
+    return pd.DataFrame(rows, columns=learn.epoch_recorder.names).rename_axis('epoch').reset_index()
 
 class EpochTable(Callback):
     "Keep a CSV file of the epochs up to date"
@@ -261,6 +287,29 @@ def final_results(
     with learn.no_bar(): tested = map(float, learn.validate(dl=dl))
     return found | dict(zip(('test_loss','test_accuracy','test_top5'), tested))
 
+# %% ../nbs/09_training.ipynb #79c69b16
+@contextmanager
+def epoch_lines(
+    learn:Learner, # to be trained
+):
+    "A line per epoch, where progress bars cannot be drawn"
+    logger = learn.logger
+    def say(log):
+        told = zip(learn.recorder.metric_names, log)
+        print('  '.join(f'{k} {v:.4f}' if isinstance(v, float) else f'{k} {v}' for k,v in told), flush=True)
+    with learn.no_bar():
+        if logger is print: learn.logger = say
+        try: yield
+        finally: learn.logger = logger
+
+def progress(
+    learn:Learner, # to be trained
+    quiet:bool,    # say nothing?
+)->list: # of contexts
+    "What is said during a training"
+    if quiet: return [learn.no_bar(), learn.no_logging()]
+    return [] if draws_bars() else [epoch_lines(learn)]
+
 # %% ../nbs/09_training.ipynb #58fcd3af
 def train(
     dls:DataLoaders,  # from `in_memory` or `get_dls`
@@ -279,7 +328,7 @@ def train(
     if settings.compile: learn.model.compile()
     out.mkdir(parents=True, exist_ok=True)
     cbs = [ParamScheduler({'lr': warmup_cosine(settings.lr, settings.warmup)}), EpochTable(out/'epochs.csv')]
-    with data_parallel(learn, settings.sync), ContextManagers([learn.no_bar(), learn.no_logging()] if quiet else []):
+    with data_parallel(learn, settings.sync), ContextManagers(progress(learn, quiet)):
         seconds = learn.fit_resumable(settings.epochs, out/'checkpoint.pt', settings.seed, settings.record, cbs=cbs)
         learn.epochs = epoch_table(learn)
         circumstances = dict(minutes=round(seconds/60, 2), device=', then '.join(learn.machines))
@@ -382,7 +431,7 @@ def write_run(
     save_weights(learn.model, folder/'weights.safetensors', arch=settings.arch, options=settings.network,
                  classes=[str(v) for v in dls.vocab], size=dls.size, run=run)
     write_whole(folder/'epochs.csv', learn.epochs.to_csv(index=False))
-    curves = plot_curves(learn.epochs, f'{settings.arch} on {Path(settings.source).name}')
+    curves = plot_curves(learn.epochs, settings.arch)  # not a folder's name, for which the font may have no signs
     write_whole(folder/'curves.png', lambda p: curves.savefig(p, dpi=100, format='png'))
     plt.close(curves)
     write_whole(folder/'run.json', json.dumps(run, indent=1))
