@@ -336,7 +336,7 @@ def _gradient_ways(chs, size, kernel_size, stride, batch, layout):
     fns = {'PyTorch': lambda: WAYS['library'](x, g, *whole)}
     for name,way in WAYS.items():
         if name!='products' or x.shape[2]*g.shape[2] <= 64: fns[name] = lambda way=way: way(x, g, *args)
-    return fns,gradient_way(x, *args)
+    return fns,gradient_way(x, args[0])
 
 def bench_gradient(
     b, # `Bench`
@@ -384,7 +384,7 @@ def bench_step(
             what = dict(**case, isa=_isa(), memory=memory)
             rows,what = b.rows('cpu_step', what),b.what(**what)
             if rows.done(**what) or b.late(): continue
-            add_times(b, rows, what, rotate(_two_steps(*case.values()), 15, 1, seconds=6), 'PyTorch')
+            add_times(b, rows, what, rotate(_two_steps(*case.values()), 15, 1, seconds=3), 'PyTorch')
 
 # %% ../nbs/16_latency.ipynb #24c87260
 def _kind(event):
@@ -419,7 +419,7 @@ def bench_kinds(
         rows,what = b.rows('cpu_kinds', case),b.what(**case)
         if rows.done(**what) or b.late(): continue
         for variant,step in _two_steps(case['model'], size, case['batch']).items():
-            times = _times_by_kind(step, 2 if b.quick else 8)
+            times = _times_by_kind(step, 2 if b.quick else 4)
             rows.add([{**what, 'variant': variant, 'kind': k, 'ms': v, **b.stamp} for k,v in times.items()])
 
 # %% ../nbs/16_latency.ipynb #32c2961a

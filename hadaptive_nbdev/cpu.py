@@ -24,6 +24,10 @@ def gradient_by_convolution(
     padding:tuple,    # pixels
 )->Tensor: # (C, 1, *kernel_size)
     "Weight gradient of a depthwise convolution: slide the output's gradient over the input (eq. 1)"
+    some = max(2**19//x[0].numel(), 1)  # images whose copies stay in the cache
+    return sum(_slide(*part, kernel_size, stride, padding) for part in zip(x.split(some), g.split(some)))
+
+def _slide(x, g, kernel_size, stride, padding):
     B,C,H,W = x.shape
     filters = g.reshape(B*C, 1, *g.shape[2:])
     taps = F.conv2d(x.reshape(1, B*C, H, W), filters, padding=padding, dilation=stride, groups=B*C)
@@ -99,16 +103,12 @@ def reached(
 def gradient_way(
     x:Tensor,          # (B, C, H, W), input of the filter
     kernel_size:tuple, # sides of the filter, cut to the taps that are reached, pixels
-    stride:tuple,      # pixels
-    padding:tuple,     # pixels
 )->str: # a name in `WAYS`
     "The fastest way to a weight gradient, by shape"
-    pixels,side,strided = x.shape[2]*x.shape[3],max(kernel_size),max(stride)>1
+    pixels,side = x.shape[2]*x.shape[3],max(kernel_size)
     if pixels==1: return 'products'
     if side<=2 or side==3 and pixels>4: return 'library'
-    if pixels<=16: return 'products'
-    if strided and side<=5 and pixels>=256 and x.stride(1)==1: return 'library'  # channels last
-    return 'convolution'
+    return 'products' if pixels<=16 else 'convolution'
 
 # %% ../nbs/27_cpu.ipynb #742a1258
 class _Depthwise(torch.autograd.Function):
@@ -132,7 +132,7 @@ class _Depthwise(torch.autograd.Function):
         by_library = [for_x,False,for_bias]
         gx,_,gb = _library(g, x, weight, ctx.stride, ctx.padding, by_library, bias) if any(by_library) else [None]*3
         args = tuple(weight.shape[2:]),ctx.stride,ctx.padding
-        gw = WAYS[gradient_way(x, *args)](x, g, *args) if for_weight else None
+        gw = WAYS[gradient_way(x, args[0])](x, g, *args) if for_weight else None
         return gx,gw,gb,None,None
 
     @staticmethod
@@ -162,7 +162,7 @@ def depthwise_conv2d(
     if _plain(x) or not weight.requires_grad: return F.conv2d(x, weight, bias, stride, padding, groups=weight.shape[0])
     (top,bottom,above),(left,right,beside) = map(reached, x.shape[2:], weight.shape[2:], stride, padding)
     weight,padding = weight[:,:,top:bottom,left:right],(above,beside)
-    if not torch.is_grad_enabled() or gradient_way(x, tuple(weight.shape[2:]), stride, padding)=='library':
+    if not torch.is_grad_enabled() or gradient_way(x, tuple(weight.shape[2:]))=='library':
         return F.conv2d(x, weight, bias, stride, padding, groups=weight.shape[0])
     return _Depthwise.apply(x, weight, bias, stride, padding)
 
