@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STUDIES', 'BUDGETS', 'LRS', 'TRAINING_CODE', 'build', 'StudyRun', 'run_key', 'plan', 'images_of', 'code_digits',
            'row_of', 'epochs_of', 'do_run', 'do_runs', 'rows_of', 'keep', 'do_study', 'results', 'by_seed', 'summary',
-           'verdict', 'judge', 'control', 'sees', 'verdicts', 'plot_claims']
+           'verdict', 'speed_verdict', 'judge', 'control', 'sees', 'verdicts', 'plot_claims', 'holm']
 
 # %% ../nbs/21_study.ipynb #dfbd8011
 import hashlib,json,os,sys,threading,time
@@ -676,10 +676,20 @@ def verdict(
     paper:float=np.nan, # the paper's difference, > 0
     sensitive:bool=True, # would an effect of that size have shown? None: nor would a difference count, see `sees`
 )->str:
-    "What the interval says of a claim"
+    "What the interval says of a claim about accuracy"
     if np.isnan(low): return 'not yet tested'
     if sensitive is None: return 'undecided'
     return 'trend reproduced' if low>0 else 'not reproduced' if high<0 or (high<paper and sensitive) else 'undecided'
+
+# %% ../nbs/21_study.ipynb #c0ffa608
+def speed_verdict(
+    ratios,   # times of the network said to be slower over those of the other, > 0; one for each way of running
+    band=.05, # relative difference within which two times count as equal
+)->str:
+    "What ratios say of a claim about speed"
+    r = np.asarray(ratios, dtype=float)
+    if not r.size: return 'not yet tested'
+    return 'trend reproduced' if (r>1+band).all() else 'not reproduced' if (r*(1+band)<1).all() else 'undecided'
 
 # %% ../nbs/21_study.ipynb #f4fb2a61
 def judge(
@@ -758,3 +768,13 @@ def plot_claims(
     ax.legend(frameon=False, fontsize=8)
     fig.tight_layout()
     return fig
+
+# %% ../nbs/21_study.ipynb #c0ffa60b
+def holm(
+    p, # of all tests made together, each from 0 to 1
+)->np.ndarray: # adjusted, in the same order
+    "Holm's correction for many tests"
+    p = np.asarray(p, dtype=float)
+    order,n = p.argsort(),len(p)
+    adjusted = np.maximum.accumulate((n-np.arange(n))*p[order]).clip(max=1)
+    return adjusted[order.argsort()]
