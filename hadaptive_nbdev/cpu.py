@@ -14,6 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor,fx,nn
 from torch.nn import functional as F
+from torch.nn.modules.utils import _pair
 
 # %% ../nbs/27_cpu.ipynb #5bee28fb
 def gradient_by_convolution(
@@ -36,12 +37,14 @@ def _slide(x, g, kernel_size, stride, padding):
 
 # %% ../nbs/27_cpu.ipynb #baa1410c
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is kept must serve in training, too
 def _one_hot(size, out, taps, stride, padding, dtype):
     "(size, out, taps): 1 where a pair of pixels belongs to a tap"
     tap = torch.arange(size)[:,None]-stride*torch.arange(out)+padding
     return (tap[...,None]==torch.arange(taps)).to(dtype)
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _diagonals(down, across, dtype):
     "(H W H' W', taps): which entries of a channel's matrix a tap is the sum of"
     both = torch.einsum('aoi,bpj->abopij', _one_hot(*down, dtype), _one_hot(*across, dtype))
@@ -104,8 +107,9 @@ def gradient_way(
     x:Tensor,          # (B, C, H, W), input of the filter
     kernel_size:tuple, # sides of the filter, cut to the taps that are reached, pixels
 )->str: # a name in `WAYS`
-    "The fastest way to a weight gradient, by shape"
+    "A fast way to a weight gradient, by shape"
     pixels,side = x.shape[2]*x.shape[3],max(kernel_size)
+    if not len(x): return 'library'  # an empty batch
     if pixels==1: return 'products'
     if side<=2 or side==3 and pixels>4: return 'library'
     return 'products' if pixels<=16 else 'convolution'
@@ -155,10 +159,11 @@ def depthwise_conv2d(
     x:Tensor,          # (B, C, H, W)
     weight:Tensor,     # (C, 1, rows, columns)
     bias:Tensor=None,  # (C,)
-    stride:tuple=(1,1), # pixels
-    padding:tuple=(0,0), # pixels
+    stride=1,          # pixels, one number or (down, across)
+    padding=0,         # pixels, one number or (down, across)
 )->Tensor: # (B, C, H', W')
     "`F.conv2d` with a filter per channel, and a weight gradient that is quicker on CPUs"
+    stride,padding = _pair(stride),_pair(padding)
     if _plain(x) or not weight.requires_grad: return F.conv2d(x, weight, bias, stride, padding, groups=weight.shape[0])
     (top,bottom,above),(left,right,beside) = map(reached, x.shape[2:], weight.shape[2:], stride, padding)
     weight,padding = weight[:,:,top:bottom,left:right],(above,beside)
@@ -169,19 +174,23 @@ def depthwise_conv2d(
 # %% ../nbs/27_cpu.ipynb #d31521ee
 class DepthwiseConv2d(nn.Conv2d):
     "`nn.Conv2d` with a filter per channel, by `depthwise_conv2d`"
-    def forward(self, x): return depthwise_conv2d(x, self.weight, self.bias, self.stride, self.padding)
+    def forward(self, x):
+        if not _is_depthwise(self): return super().forward(x)
+        return depthwise_conv2d(x, self.weight, self.bias, self.stride, self.padding)
 
 def _is_depthwise(m):
     "Can `depthwise_conv2d` do what this module does?"
-    return (type(m) is nn.Conv2d and m.groups==m.in_channels==m.out_channels and max(m.kernel_size)>1 and
+    return (m.groups==m.in_channels==m.out_channels and max(m.kernel_size)>1 and
             m.dilation==(1,1) and m.padding_mode=='zeros' and not isinstance(m.padding, str))
 
 def quick_depthwise(
     model:nn.Module, # any network; changed in place, its state dict stays the same
+    quick:bool=True, # False: back to PyTorch's own, for `torch.jit.script` and for tools that look at classes
 )->nn.Module: # `model`
     "Give all depthwise convolutions of a network the quicker weight gradient"
+    before,after = (nn.Conv2d,DepthwiseConv2d) if quick else (DepthwiseConv2d,nn.Conv2d)
     for m in model.modules():
-        if _is_depthwise(m): m.__class__ = DepthwiseConv2d
+        if type(m) is before and _is_depthwise(m): m.__class__ = after
     return model
 
 # %% ../nbs/27_cpu.ipynb #b359f12f
