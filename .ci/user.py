@@ -134,6 +134,15 @@ class Modules:
         got = {t.permute(1, 2, 0).numpy().tobytes(): dls.vocab[y] for dl in (dls.train, dls.valid) for t,y in zip(dl.images, dl.labels)}
         assert got==expected
 
+    def cpu(tmp):
+        for size in (1,2,4,7):  # a map for each of the ways
+            x,w = torch.randn(3, 6, size, size, dtype=torch.float64),torch.randn(6, 1, 5, 5, dtype=torch.float64, requires_grad=True)
+            y = cpu.depthwise_conv2d(x, w, padding=2)
+            g = torch.randn_like(y)
+            padded = nn.functional.pad(x, (2,2,2,2))
+            taps = [(padded[:,:,i:i+size,j:j+size]*g).sum((0,2,3)) for i,j in itertools.product(range(5), repeat=2)]
+            assert_close(torch.autograd.grad(y, w, g)[0], torch.stack(taps, 1).view_as(w))
+
     def train(tmp):
         f = train.warmup_cosine(.3, .2)
         for t in (0.,.05,.2,.6,.99):
