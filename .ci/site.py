@@ -229,13 +229,19 @@ def check_text(n, main):
     yield from (f'{n}: {m} is documented {k} times' for m,k in methods.items() if k>1 and re.fullmatch(r'\w+\.\w+', m))
     yield from (f'{n}: a path of the machine that made it: {m}' for m in HERE.findall(main.get_text()))
 
+def target(page, href):
+    "Where a link leads: a file of the site, or an address elsewhere"
+    for start in (URL,cfg['doc_baseurl']+'/'):  # the page for what is not there knows only its site
+        if href.startswith(start): return urljoin('/', href.removeprefix(start))[1:]
+    return href if re.match(r'\w+:', href) else urljoin(page, href)
+
 def check_pages(site, sources, soups):
     "Links, anchors, images, alternative text and texts of a site in HTML"
     ids = {n: {e['id'] for e in s.find_all(id=True)} for n,s in soups.items()}
     bad,links,figures = [],0,0
     for n,s in soups.items():
         for a in s.find_all('a', href=True):
-            href = a['href'].removeprefix(URL) if a['href'].startswith(URL) else urljoin(n, a['href']) if not re.match(r'\w+:', a['href']) else a['href']
+            href = target(n, a['href'])
             links += 1
             if href.startswith(CODE):
                 if not (root/unquote(href.removeprefix(CODE).partition('#')[0])).exists(): bad.append(f'{n}: {href}: no such file in the repository')
@@ -295,7 +301,7 @@ def main(built=None):
     more,counts = check_pages(site, sources, soups)
     bad += more
     (work/'search.json').write_text(json.dumps([*sections(soups)]))
-    (work/'names.json').write_text(json.dumps(sorted({h.get_text().strip() for h in soups['api.html'].find_all('h2')})))
+    (work/'names.json').write_text(json.dumps(sorted({h.get_text().strip() for h in soups['api.html'].select('main h2')})))
     r = subprocess.run(['node', str(root/'.ci/browser.mjs'), str(site), str(work), cfg['doc_baseurl']], capture_output=True, text=True)
     if r.returncode: bad.append(f'browser.mjs: {r.stderr[-2000:]}')
     else:
