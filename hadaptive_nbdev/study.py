@@ -339,9 +339,9 @@ def _s(**options): return _arm(None, 'hadaptive_net_s', **options)
 
 STUDIES |= dict(
     photos={
-        'as published':        _s(),
         'inverted, same cost': _s(inverted='macs'),
         'no blocks':           _s(inverted='nothing'),
+        'as published':        _s(),
         'fixed pairs':         _s(**SOFT),
         'no products':         _s(inverted='features'),
         'fixed selection':     _s(learnable=False),
