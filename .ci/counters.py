@@ -30,8 +30,8 @@ if __name__=='__main__':
     if sys.argv[1:]==['--run']: run(); sys.exit()
     from hadaptive_nbdev.bench import MEASURED
     from hadaptive_nbdev.records import Rows,stamp
-    from hadaptive_nbdev.timing import source_of
-    told,source = stamp('cuda'),source_of(MEASURED['kernel'])
+    from hadaptive_nbdev.timing import code_key
+    told,source = stamp('cuda'),code_key(*MEASURED['kernel'])
     rows = Rows(Path(__file__).parents[1]/'results/kernel_profile.csv', ['source','device'])
     if rows.done(source=source, device=told['device']): sys.exit()
     text = Path(sys.argv[1]).read_text() if sys.argv[1:] else subprocess.run(COMMAND, capture_output=True, text=True).stdout

@@ -25,7 +25,7 @@ from .models import MODELS
 from .products import inverted
 from .records import Rows,at_least,error_line
 from .roofline import LAYOUTS,bench_check,bench_modules,bench_networks,bench_roofline
-from .timing import Bench,add_times,graphed,rotate
+from .timing import Bench,add_times,code_key,graphed,rotate
 
 # %% ../nbs/16_latency.ipynb #648c8785
 def onnx_session(
@@ -436,10 +436,9 @@ PARTS = dict(
     training=dict(pipeline=bench_pipeline, side=bench_side),
     cpu=dict(gradient=bench_gradient, kinds=bench_kinds, step=bench_step))
 
-MEASURED = dict(  # the modules whose text makes a row another one
-    kernel=('kernel',), latency=('ach','blocks','models','baselines','export','products'),
-    training=('ach','baselines','blocks','hadamard','kernel','loader','models','norm','sampling','train'),
-    cpu=('cpu',))
+MEASURED = dict(  # what makes a row another one when it changes, see `code_key`
+    kernel=('run_cuda','gpu_runner','run_forward','run_backward'), latency=('ACH','network','MODELS','to_onnx','block_net'),
+    training=('network','MODELS','train','in_memory'), cpu=('quick_depthwise','WAYS'))
 
 # %% ../nbs/16_latency.ipynb #8470293b
 def _checked(what, parts, device, minutes, eager):
