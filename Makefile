@@ -1,4 +1,10 @@
-.PHONY: docs check-docs test
+.PHONY: run check docs check-docs test
+# One or more notebooks, top to bottom, with all that follows from them: make run NB=nbs/04_ach.ipynb
+run:
+	python .ci/chapter.py $(NB)
+# Are package, notebooks and README in step? Nothing is run
+check:
+	python .ci/chapter.py --check
 # The site. Quarto is not installed by us: see https://quarto.org/docs/get-started/
 docs:
 	@command -v quarto > /dev/null || { echo "make docs: needs Quarto, which is not installed; see https://quarto.org/docs/get-started/. 'make check-docs' goes without"; exit 1; }
