@@ -14,7 +14,9 @@ for c in nb.cells:
 for c in nb.cells:  # a table is plain HTML for README's readers, without nbconvert's style sheet
     for o in c.get('outputs', []):
         if 'text/html' in o.get('data', {}): o.data['text/html'] = re.sub(r'<style.*?</style>\n?', '', o.data['text/html'], flags=re.S)
+nb.cells = [c for c in nb.cells if not c.source.startswith('::: {.content-visible when-format="html"}')]  # for the site alone
 md = MarkdownExporter().from_notebook_node(nb)[0]
+md = re.sub(r'(?m)^:::.*\n', '', md)
 md = re.sub(r'\]\((images/|[\w/]+\.ipynb)', r'](nbs/\1', md)
 md = re.sub(r'!\[[^]]*\]\(([^)]*)\)\{fig-alt="([^"]*)"\}', r'![\2](\1)', md)  # without Quarto's attributes
 print('<!-- Generated from nbs/index.ipynb; edit that. -->\n\n' + re.sub(r'\n{3,}', '\n\n', md).strip())
