@@ -893,14 +893,14 @@ def cells(
 
 def forest(
     ax,
-    table:pd.DataFrame, # an index of labels; columns difference, low, high; perhaps paper
+    table:pd.DataFrame, # an index of labels; columns difference, low, high; perhaps paper, colour
     bold=(),            # labels to be found at a glance
     xlabel='difference in test accuracy (points)',
 ):
     "A row per label: the difference with its interval, the paper's as a ring"
     y = np.arange(len(table))[::-1]
     for name,k,r in zip(table.index, y, table.itertuples()):
-        colour = '#b5443c' if r.high<0 else '#2a6f4e' if r.low>0 else '#555555'
+        colour = getattr(r, 'colour', '#b5443c' if r.high<0 else '#2a6f4e' if r.low>0 else '#555555')
         ax.plot([r.low,r.high], [k,k], color=colour, lw=4 if name in bold else 2)
         ax.plot(r.difference, k, 'o', color=colour, ms=9 if name in bold else 6)
         if 'paper' in table and r.paper==r.paper: ax.plot(r.paper, k, 'D', mfc='none', mec='#1f4e9c', ms=7)
