@@ -19,7 +19,7 @@ setup(
     long_description=readme,
     long_description_content_type='text/markdown',
     packages=find_packages(include=[cfg['lib_path'], cfg['lib_path']+'.*']), python_requires='>='+cfg['min_python'],
-    package_data={cfg['lib_path']: ['weights/*']},
+    package_data={cfg['lib_path']: ['py.typed','weights/*']},
     install_requires=cfg['requirements'].split(), extras_require={k: cfg[k+'_requirements'].split() for k in ('timm', 'cuda', 'onnx', 'onnx_gpu', 'multi', 'dev')},
     classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Developers', 'Intended Audience :: Science/Research',
                  'Natural Language :: English'] + [f'Programming Language :: Python :: 3.{v}' for v in range(10, 14)],

@@ -78,7 +78,7 @@ class Modules:
     def ach(tmp):
         m = ach.ACH(6, 3, norm=None).eval()
         feats = m.bn(m.conv(x := torch.randn(2, 6, 4, 4)))
-        rows = [f[sorted(range(6), key=lambda c: -s[c])[:3]] for f,s in zip(feats, m.scorer(feats).tolist())]
+        rows = [f[sorted(range(6), key=lambda c: -s[c])[:3]] for f,s in zip(feats, m.chooser.scorer(feats).tolist())]
         assert_close(m(x), torch.cat([feats, products_of(torch.stack(rows))], 1))
 
     def blocks(tmp):
@@ -89,7 +89,7 @@ class Modules:
         assert_close(m(x), torch.cat([half, m.cheap[1](cheap)], 1))
 
     def models(tmp):
-        a,x = net(order='channel'),torch.randn(2, 3, 64, 64)
+        a,x = net(expand=dict(order='channel')),torch.randn(2, 3, 64, 64)
         path = models.save_weights(a, tmp/'s.safetensors', arch='hadaptive_net_s', options=dict(order='channel'), classes=['a','b','c'])
         b,meta = models.load_model(path)
         assert_close(b(x), a(x), rtol=0, atol=0)

@@ -12,13 +12,14 @@ import json,multiprocessing,os,sys,tempfile,time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from . import kernel
-from .ach import SOFT,STEADY
+from .ach import FixedPairs
 from .baselines import TABLE5,network
 from .cpu import WAYS,gradient_way,keep_memory,quick_depthwise,reached
 from .models import MODELS
@@ -89,7 +90,8 @@ def _label(name, form): return f'{name} {form}'.strip()
 
 def _network(name, form=''):
     torch.manual_seed(0)
-    net = network(name, num_classes=100, **dict(steady=STEADY, soft=SOFT).get(form, {}))
+    fixed = dict(steady=partial(FixedPairs, norm='batch'), soft=FixedPairs)  # as the rows call them
+    net = network(name, num_classes=100, **({'expand': fixed[form]} if form in fixed else {}))
     return (inverted(net) if form=='inverted' else net).eval()
 
 # %% ../nbs/16_latency.ipynb #36673af4
@@ -97,7 +99,7 @@ def onnx_file(
     b,             # `Bench`, in whose folder it is kept
     name:str,      # of the network
     improve,       # names of `IMPROVEMENTS`
-    form:str='',          # of ours: 'fixed' choices, 'steady' or 'soft' without any, 'inverted' of the same MACs
+    form:str='',          # of ours: 'fixed' choices, fixed pairs with BatchNorm ('steady') or DySoft ('soft'), 'inverted' of the same MACs
     dtype:str='float32',
     written:bool=False,   # the module as the paper writes it?
 )->Path:

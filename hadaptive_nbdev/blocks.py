@@ -6,15 +6,15 @@
 __all__ = ['conv_norm_act', 'HadamardBottleneck', 'GhostModule', 'GhostBottleneck']
 
 # %% ../nbs/05_blocks.ipynb #28b7d94f
+from collections.abc import Callable
 from inspect import signature
 from math import ceil
 
 import torch
-from fastcore.meta import delegates
 from torch import Tensor,nn
 from torchvision.ops import Conv2dNormActivation,SqueezeExcitation
 
-from .ach import ACH,xavier_init
+from .ach import ACH,expansion_from,xavier_init
 
 # %% ../nbs/05_blocks.ipynb #c8ab2f77
 def conv_norm_act(
@@ -33,23 +33,22 @@ def conv_norm_act(
 # %% ../nbs/05_blocks.ipynb #1174ab44
 class HadamardBottleneck(nn.Module):
     "ACH, depthwise filter, projection: the paper's block"
-    @delegates(ACH)
     def __init__(self,
         in_chs:int,          # channels in
         out_chs:int,         # channels out; a residual is added if equal to `in_chs` at stride 1
-        num_selected:int,    # C_s of the ACH, 2 <= C_s <= in_chs
+        num_selected:int,    # C_s, as many products as C_s(C_s-1)/2, 2 <= C_s <= in_chs
         kernel_size:int=5,   # side of the depthwise filter, odd, pixels
         se:float=False,      # squeeze-excitation (Hardsigmoid) after the filter: False, True (a quarter), share < 1
         act_layer=nn.Hardswish, # activation after the filter
         stride:int=1,        # of the depthwise filter, 1 or 2, pixels
-        **kwargs
+        expand:Callable[..., nn.Module]|dict=ACH, # makes the expansion, of `in_chs` and `num_selected`; or words for `expansion_from`
     ):
         super().__init__()
         if kernel_size%2==0: raise ValueError(f'kernel_size={kernel_size}: must be odd, so that the map keeps its size')
         if stride not in (1,2): raise ValueError(f'stride={stride}: must be 1 or 2')
         share = .25 if se is True else se
         if not 0<=share<1: raise ValueError(f'se={se}: must be False, True or a share of the channels below 1')
-        self.ach = ACH(in_chs, num_selected, **kwargs)
+        self.ach = (expansion_from(**expand) if isinstance(expand, dict) else expand)(in_chs, num_selected)
         mid = self.ach.out_chs
         self.dw = conv_norm_act(mid, mid, kernel_size, stride, groups=mid, act_layer=act_layer)
         hidden = max(int(mid*share), 1)

@@ -6,6 +6,7 @@
 __all__ = ['Block', 'find_blocks', 'match_width', 'replace_blocks']
 
 # %% ../nbs/12_implant.ipynb #4f6ee6d1
+from collections.abc import Callable
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
@@ -15,7 +16,6 @@ from typing import NamedTuple
 
 import pandas as pd
 import torch
-from fastcore.meta import delegates
 from torch import Tensor,nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.ops import SqueezeExcitation
@@ -235,7 +235,7 @@ def _new_act(b, act_layer):
         raise ValueError(f'block {b.name}: {b.act} has a parameter per channel and the width changes; pass act_layer')
     return partial(deepcopy, b.act) if b.act is not None else nn.Hardswish
 
-def _new_block(b, old, num_selected, kernel_size, se, act_layer, kwargs):
+def _new_block(b, old, num_selected, kernel_size, se, act_layer, expand):
     "A Hadamard bottleneck for the place of `old`, which is read as `b`"
     for name,v in dict(num_selected=num_selected, kernel_size=kernel_size).items():
         if v is not None and (not isinstance(v, Integral) or v<1):
@@ -243,7 +243,7 @@ def _new_block(b, old, num_selected, kernel_size, se, act_layer, kwargs):
     act = _new_act(b, act_layer)
     def pick(given, own): return own if given is None else given
     args = pick(num_selected, match_width(b.in_chs, b.width)),pick(kernel_size, b.kernel_size),pick(se, b.se),act
-    try: new = HadamardBottleneck(b.in_chs, b.out_chs, *args, stride=b.stride, **kwargs)
+    try: new = HadamardBottleneck(b.in_chs, b.out_chs, *args, b.stride, expand)
     except ValueError as e: raise ValueError(f'block {b.name}: {e}') from None
     like = next(old.parameters())
     return new.to(like.device, like.dtype).train(old.training)
@@ -312,7 +312,6 @@ def _check_used(model, size, new, old, given):
             raise ValueError(f'where={n!r}: {what}; nothing is exchanged')
 
 # %% ../nbs/12_implant.ipynb #754ae7cc
-@delegates(ACH, but='in_chs')
 def replace_blocks(
     model:nn.Module,       # any network that takes one batch of images; changed in place
     where=1,               # how many of the last blocks that can be exchanged, or a name or names of modules
@@ -322,14 +321,14 @@ def replace_blocks(
     act_layer=None,        # class of the activation after the filter; None: the block's own, Hardswish if none is found
     downsample:bool=False, # also blocks that change resolution or width? The filter takes the stride
     size:tuple=None,       # shape of one image (channels, height, width); None: as in `find_blocks`
-    **kwargs
+    expand:Callable[..., nn.Module]|dict=ACH, # makes the expansion, as for `HadamardBottleneck`
 )->pd.DataFrame: # a row per block: what it was and is, parameters and MACs of one image
     "Exchange blocks for Hadamard bottlenecks; all other weights stay"
     size = _size(model, size)
     blocks,trace = _find(model, size)
     chosen,modules = _chosen(model, where, downsample, {b.name: b for b in blocks}, trace),dict(model.named_modules())
     old = {n: modules[n] for n in chosen}
-    new = {n: _new_block(b, old[n], num_selected, kernel_size, se, act_layer, kwargs) for n,b in chosen.items()}
+    new = {n: _new_block(b, old[n], num_selected, kernel_size, se, act_layer, expand) for n,b in chosen.items()}
     rows = [_row(b, old[n], new[n]) for n,b in chosen.items()]
     _put(model, {old[n]: m for n,m in new.items()})
     try: _check_used(model, size, new, old, trace.given)

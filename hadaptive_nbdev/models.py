@@ -8,7 +8,9 @@ __all__ = ['ARCHS', 'MODELS', 'check_images', 'HadaptiveNet', 'hadaptive_net_s',
 
 # %% ../nbs/06_models.ipynb #b5b59ac9
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
+from inspect import signature
 from pathlib import Path
 
 import torch
@@ -65,7 +67,6 @@ def check_images(
 # %% ../nbs/06_models.ipynb #7d8ee960
 class HadaptiveNet(nn.Module, _Hub):
     "A stem, stages of blocks, a 1x1 tail and a two-layer head"
-    @delegates(ACH)
     def __init__(self,
         stem:int,             # channels of the 2x2 stride-2 stem
         stages:list,          # lists of blocks, as in `ARCHS`
@@ -73,17 +74,18 @@ class HadaptiveNet(nn.Module, _Hub):
         in_chans:int=3,       # channels of the image
         drop_rate:float=.3,   # dropout before the classifier, 0 <= p < 1
         global_pool:str='avg', # 'avg', or '' for the map itself without a head (`num_classes` 0)
-        **kwargs
+        expand:Callable[..., nn.Module]|dict=ACH, # makes the expansions, as for `HadamardBottleneck`
     ):
         super().__init__()
         self.num_features,self.head_hidden_size = 960,1280
         self.in_chans,self.drop_rate,self.reduction = in_chans,drop_rate,2
+        self.in_words = isinstance(expand, dict) or expand is ACH
         self.stem,chs = nn.Sequential(*conv_norm_act(in_chans, stem, 2, 2, act_layer=None)),stem
         self.stages,self.feature_info = nn.Sequential(),[dict(num_chs=stem, reduction=2, module='stem.1')]
         for rows in stages:
             blocks = nn.Sequential()
             for kind,(out,*a) in rows:
-                blocks.append(HadamardBottleneck(chs, out, *a, **kwargs) if kind=='H' else
+                blocks.append(HadamardBottleneck(chs, out, *a, expand=expand) if kind=='H' else
                               GhostBottleneck(chs, out, *a) if kind=='G' else conv_norm_act(chs, out, *a))
                 if kind!='H': self.reduction *= a[-1]
                 chs = out
@@ -123,6 +125,11 @@ class HadaptiveNet(nn.Module, _Hub):
         config = getattr(self, '_hub_mixin_config', None)
         if isinstance(config, dict): config.update({k: v for k,v in kwargs.items() if k in config})
 
+    def _save_pretrained(self, folder):
+        "The hub's, whose config.json holds words alone"
+        if not self.in_words: raise ValueError("expand: must be words, such as dict(pairs='neighbours', norm='dysoft', act='relu6'), to be written")
+        super()._save_pretrained(folder)
+
     def get_classifier(self)->nn.Module: # (B, 1280) -> (B, num_classes); an identity without classes
         "The last layer"
         return self.classifier
@@ -160,7 +167,17 @@ class HadaptiveNet(nn.Module, _Hub):
         if enable: raise NotImplementedError('enable=True: gradient checkpointing is not supported')
 
 # %% ../nbs/06_models.ipynb #5fca1e45
+def _check_arguments(arch, pretrained, kwargs):
+    "Refuse what a network's function does not know, by that function's name"
+    allowed = list(signature(MODELS[arch]).parameters)
+    if wrong := [k for k in kwargs if k not in allowed]:
+        raise TypeError(f'{arch}() got an unexpected keyword argument {wrong[0]!r}: must be one of {", ".join(allowed)}')
+    if isinstance(pretrained, str): return
+    tags = [n.partition('.')[2] for n in trained() if n.startswith(f'{arch}.')]
+    raise ValueError(f'pretrained={pretrained!r}: must be one of {", ".join(map(repr, [*tags, ""]))} for {arch}')
+
 def _network(arch, num_classes, in_chans, pretrained, **kwargs):
+    _check_arguments(arch, pretrained, kwargs)
     if pretrained: return _trained(f'{arch}.{pretrained}', num_classes, in_chans, **kwargs)
     return HadaptiveNet(**ARCHS[arch], num_classes=1000 if num_classes is None else num_classes, in_chans=in_chans, **kwargs)
 
@@ -217,12 +234,18 @@ def _read(path):
             return {k: f.get_tensor(k) for k in f.keys()},{k: _loads(v) for k,v in (f.metadata() or {}).items()}
     except SafetensorError as e: raise ValueError(f'path={str(path)!r}: not a safetensors file ({e})') from None
 
+def _rename_old(model, state):
+    "Keys of before there were choosers"
+    for name,m in model.named_modules():
+        if isinstance(m, ACH): m.rename_old(state, f'{name}.' if name else '')
+
 def load_weights(
     model:nn.Module, # the network the weights are for, changed in place
     path,            # safetensors file
 )->dict: # the file's metadata
     "Fill `model` from `path`; nothing is changed unless everything fits"
     (state,meta),own = _read(path),model.state_dict()
+    _rename_old(model, state)
     if own.keys()!=state.keys():
         names = lambda a,b: ', '.join(sorted(a.keys()-b.keys())[:3]) or 'none'
         raise ValueError(f'path={str(path)!r}: weights of another network; '
@@ -238,28 +261,27 @@ def load_weights(
 
 def load_model(
     path, # safetensors file with `arch` and `classes` in its metadata, as training writes it
-    **kwargs # further options of the network
+    **kwargs # of the network, such as `drop_rate`
 )->tuple[HadaptiveNet,dict]: # the network in evaluation mode; the file's metadata
     "The network that a file of weights says it holds"
     meta = _read(path)[1]
     if meta.get('arch') not in list(MODELS) or not isinstance(meta.get('classes'), list):
         raise ValueError(f'path={str(path)!r}: arch={meta.get("arch")!r}, classes={meta.get("classes")!r}: '
                          f'must be one of {", ".join(MODELS)}, and a list of names')
-    try: model = MODELS[meta['arch']](num_classes=len(meta['classes']), **meta.get('options', {})|kwargs)
-    except TypeError as e: raise ValueError(f'path={str(path)!r}: options={meta.get("options", {})|kwargs!r}: {e}') from None
+    try: model = MODELS[meta['arch']](num_classes=len(meta['classes']), expand=meta.get('options', {}), **kwargs)
+    except TypeError as e: raise ValueError(f'path={str(path)!r}: options={meta.get("options")!r}: {e}') from None
     load_weights(model, path)
     return model.eval(),meta
 
 # %% ../nbs/06_models.ipynb #ee95e91f
-def _agree(name, options, asked):
-    "Refuse options that would make another function of trained weights"
-    for k,v in asked.items():
-        if options.get(k, v)!=v: raise ValueError(f'{k}={v!r}: must be {options[k]!r} with the weights {name}')
+def _agree(name, asked):
+    "Refuse what would make another function of trained weights"
+    if 'expand' in asked: raise ValueError(f'expand={asked["expand"]!r}: must be left out with the weights {name}, whose file names it')
 
 def _trained(name, num_classes, in_chans, global_pool=None, **kwargs):
     path = weights_file(name)
     if in_chans!=3: raise ValueError(f'in_chans={in_chans}: must be 3 with trained weights')
-    _agree(name, trained()[name]['options'], kwargs)
+    _agree(name, kwargs)
     model,_ = load_model(path, **kwargs)
     classes = model.num_classes if num_classes is None else num_classes
     if classes!=model.num_classes or global_pool not in (None,'avg'): model.reset_classifier(classes, global_pool)
@@ -275,12 +297,12 @@ def _weights(name, pretrained, tag):
     known = trained()
     if tag is not None and not isinstance(tag, str): return {},{}  # from a hub or a folder
     full = f'{name}.{tag}' if tag else name  # which are nobody's weights
-    return known.get(full, {}).get('options', {}),dict(file=str(weights_file(full))) if pretrained else {}
+    return {'expand': known[full]['options']} if full in known else {},dict(file=str(weights_file(full))) if pretrained else {}
 
 def _register(name):
     def entry(pretrained=False, pretrained_cfg=None, pretrained_cfg_overlay=None, **kwargs):
         options,file = _weights(name, pretrained, pretrained_cfg)
-        if pretrained: _agree(f'{name}.{pretrained_cfg}', options, kwargs)
+        if pretrained: _agree(f'{name}.{pretrained_cfg}', kwargs)
         return build_model_with_cfg(_build, name, pretrained, pretrained_cfg=pretrained_cfg, **ARCHS[name],
             pretrained_cfg_overlay=file|(pretrained_cfg_overlay or {}), **options|kwargs,
             feature_cfg=dict(flatten_sequential=True))  # stages one by one

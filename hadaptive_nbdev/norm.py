@@ -59,17 +59,21 @@ def pair_moments(
 class CrossHadaNorm(nn.Module):
     "Normalise products with moments derived from their factors' (section 3.3)"
     def __init__(self,
-        num_selected:int,       # k, channels per image whose pairs are multiplied, >= 2
+        num_features:int,       # P = k(k-1)/2 products of k channels, k >= 2
         moments:str='running',  # one of `MOMENTS`: which mean and variance of a factor (designs a, d, and a control)
         cov:str='free',         # one of `COVARIANCES`: phi itself is learned, or atanh of a correlation
+        of_raw:bool=False,      # of products of channels before their BatchNorm (design b)?
         eps:float=1e-5,         # added to the variance, > 0
+        device=None,            # of phi
+        dtype=None,             # of phi
     ):
         super().__init__()
-        if num_selected < 2: raise ValueError(f'num_selected={num_selected}: must be at least 2')
+        if num_features < 1 or num_features not in map(n_pairs, range(num_features+2)):
+            raise ValueError(f'num_features={num_features}: must be k(k-1)/2 for k of at least 2')
         if moments not in MOMENTS: raise ValueError(f'moments={moments!r}: must be one of {", ".join(MOMENTS)}')
         if cov not in COVARIANCES: raise ValueError(f'cov={cov!r}: must be one of {", ".join(COVARIANCES)}')
-        self.num_selected,self.moments,self.cov,self.eps = num_selected,moments,cov,eps
-        self.phi = nn.Parameter(torch.zeros(n_pairs(num_selected)))
+        self.moments,self.cov,self.of_raw,self.eps = moments,cov,of_raw,eps
+        self.phi = nn.Parameter(torch.zeros(num_features, device=device, dtype=dtype))
 
     def pair_moments(self,
         bn:nn.Module, # the BatchNorm before the product
@@ -89,18 +93,23 @@ class CrossHadaNorm(nn.Module):
         return torch.addcmul((-mean*scale).to(dtype).view(shape), products, scale.to(dtype).view(shape))
 
     def extra_repr(self):
-        return f'num_selected={self.num_selected}, moments={self.moments!r}, cov={self.cov!r}, eps={self.eps}'
+        return f'{len(self.phi)}, moments={self.moments!r}, cov={self.cov!r}, of_raw={self.of_raw}, eps={self.eps}'
 
 # %% ../nbs/03_norm.ipynb #7026f7c7
 class DySoft(nn.Module):
     "Softsign with a learnable slope, scale and shift (second version of the paper)"
+    is_activation = True # its products need no other
     def __init__(self,
         num_features:int, # maps
         alpha:float=.5,   # first slope at 0
+        device=None,      # of its parameters
+        dtype=None,       # of its parameters
     ):
         super().__init__()
-        self.alpha = nn.Parameter(torch.tensor([float(alpha)]))
-        self.weight,self.bias = nn.Parameter(torch.ones(num_features)),nn.Parameter(torch.zeros(num_features))
+        kw = dict(device=device, dtype=dtype)
+        self.alpha = nn.Parameter(torch.tensor([float(alpha)], **kw))
+        self.weight = nn.Parameter(torch.ones(num_features, **kw))
+        self.bias = nn.Parameter(torch.zeros(num_features, **kw))
 
     def _load_from_state_dict(self, state, prefix, *args):
         if (alpha := state.get(f'{prefix}alpha')) is not None and not alpha.ndim:  # as it was

@@ -114,13 +114,13 @@ def card(
 )->str: # Markdown
     "What a user must know of trained weights"
     from inspect import signature
-    from hadaptive_nbdev.ach import ACH,SOFT,STEADY
+    from hadaptive_nbdev.ach import expansion_from
     arch,_,tag = name.partition('.')
     low,high = wilson(run['test_accuracy'], run['test_images'])
-    named = [n for n,kw in dict(SOFT=SOFT, STEADY=STEADY).items() if kw.items() <= run['options'].items()]
-    own = {k: p.default for k,p in signature(ACH).parameters.items()}
+    own = {k: p.default for k,p in signature(expansion_from).parameters.items()}
     other = ', '.join(f'`{k}={v!r}`' for k,v in run['options'].items() if v not in (None, own.get(k)))
-    form = f'without a choice (`{named[0]}`)' if named else f'with {other}' if other else 'as published'
+    fixed = run['options'].get('pairs')=='neighbours'
+    form = f'with fixed pairs ({other})' if fixed else f'with {other}' if other else 'as published'
     shown = dict(tag=tag, form=f'{arch} {form}', low=100*low, high=100*high,
         accuracy=100*run['test_accuracy'], top5=100*run['test_top5'], valid=100*run['valid_accuracy'],
         mb=run['bytes']/1e6, torch=run['versions']['torch'])

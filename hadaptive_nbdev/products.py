@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['OPS', 'PAIRS', 'BLOCKS', 'ACTS', 'RIVALS', 'same_pair', 'identity_of_places', 'fixed_pairs', 'Pairs', 'PairExpansion',
-           'Wide', 'Star', 'Square', 'Bottleneck', 'Behind', 'Concat', 'Added', 'PooledPairs', 'block_net',
-           'expansions', 'without_products', 'accuracy_of', 'examine', 'inverted']
+           'Wide', 'Star', 'Square', 'Bottleneck', 'Behind', 'Concat', 'Added', 'PooledPairs', 'Studied', 'StudiedTopK',
+           'StudiedSlots', 'row_expansion', 'row_ach', 'block_net', 'expansions', 'without_products', 'accuracy_of',
+           'examine', 'inverted']
 
 # %% ../nbs/23_products.ipynb #b38e9552
 from contextlib import contextmanager
@@ -16,10 +17,11 @@ from fastcore.meta import delegates
 from torch import Tensor,nn
 from torch.nn import functional as F
 
-from .ach import ACH,one_of,xavier_init
+from .ach import CrossHadamard,First,Slots,TopK,expansion_from,one_of,xavier_init
 from .blocks import HadamardBottleneck,conv_norm_act
 from .hadamard import n_pairs,neighbour_index,pair_index
 from .norm import DySoft
+from .sampling import Temperature
 
 # %% ../nbs/23_products.ipynb #f2fc802b
 def same_pair(
@@ -34,16 +36,16 @@ def same_pair(
 # %% ../nbs/23_products.ipynb #4f7da73a
 @torch.no_grad()
 def identity_of_places(
-    ach:ACH,        # with a `scorer`
+    chooser:TopK,   # of C channels
     scores:Tensor,  # (N, C), of N images
 )->dict: # three probabilities, over images, places and draws
     "How sure a place is of its pair: training against inference, two images in training, two images in inference"
-    was,other = ach.training,torch.randperm(len(scores), generator=torch.Generator().manual_seed(0))
+    was,other = chooser.training,torch.randperm(len(scores), generator=torch.Generator().manual_seed(0))
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        train,again = (ach.train().choose_by(scores)[0] for _ in range(2))
-        infer = ach.eval().choose_by(scores)[0]
-    ach.train(was)
+        train,again = (chooser.train().by_score(scores)[0] for _ in range(2))
+        infer = chooser.eval().by_score(scores)[0]
+    chooser.train(was)
     share = lambda a,b: same_pair(a, b).float().mean().item()
     return dict(same_inference=share(train, infer), same_training=share(train, again[other]),
                 same_images=share(infer, infer[other]))
@@ -227,8 +229,61 @@ class PooledPairs(nn.Module):
         if self.pairs is None: return pooled
         return torch.cat([pooled, self.norm(self.pairs(x, x).mean((2,3)))], 1)
 
+# %% ../nbs/23_products.ipynb #5695b2cc
+class Studied:
+    "What a chooser may do in studies alone: let its noise fall, give the scores no gradient"
+    def __init__(self,
+        *args,                # as for `TopK` or `Slots`
+        anneal:float=0.,      # share of the training, 0 to 1, in which the noise falls to 0; 0: stays
+        straight_through:bool=True, # a gradient to the scores?
+        **kwargs
+    ):
+        super().__init__(*args, **kwargs)
+        if not 0 <= anneal <= 1: raise ValueError(f'anneal={anneal}: must be from 0 to 1')
+        self.anneal,self.straight_through,self.first_noise = anneal,straight_through,self.noise
+
+    def set_progress(self,
+        share:float, # of the training that is done, 0 to 1
+    ):
+        "Let the noise fall, if it is to be annealed"
+        if self.anneal: self.noise = torch.tensor(self.first_noise*max(1-share/self.anneal, 0.))
+
+    def by_score(self, logits):
+        idx,mask = super().by_score(logits)
+        return idx,mask if self.straight_through else None
+
+class StudiedTopK(Studied, TopK):
+    "`TopK` in studies"
+
+class StudiedSlots(Studied, Slots):
+    "`Slots` in studies"
+
+def row_expansion(
+    pointwise:bool=True, # as for `ACH`
+    fused:bool=None,     # as for `ACH`
+    **words              # for `expansion_from`; of the chooser noise, anneal, straight_through; of its temperature tau, tau_min, alpha
+): # of `in_chs` and `num_selected`: an `ACH` or a `FixedPairs`
+    "The module that a row's words stand for"
+    def take(*names): return {n: words.pop(n) for n in names if n in words}
+    choice,studied,temperature = take('noise'),take('anneal','straight_through'),take('tau','tau_min','alpha')
+    if temperature: choice['temperature'] = partial(Temperature, **{'lo' if k=='tau_min' else k: v for k,v in temperature.items()})
+    if not words.get('learnable', True): words.pop('scorer', None)  # of which no score is asked
+    make = expansion_from(**words)
+    chooser = make.keywords.get('chooser', First)
+    if chooser is First: return partial(make, pointwise=pointwise)
+    if studied: chooser = partial({TopK: StudiedTopK, Slots: StudiedSlots}[chooser.func], **chooser.keywords, **studied)
+    return partial(make, chooser=partial(chooser, **choice), pointwise=pointwise, fused=fused)
+
+def row_ach(
+    chs:int,          # channels in
+    num_selected:int, # C_s
+    **words           # as for `row_expansion`
+)->CrossHadamard:
+    "The same on the bench"
+    return row_expansion(**words)(chs, num_selected)
+
 # %% ../nbs/23_products.ipynb #e92ec401
-BLOCKS = dict(pairs=PairExpansion, ach=ACH, wide=Wide, star=Star)
+BLOCKS = dict(pairs=PairExpansion, ach=row_ach, wide=Wide, star=Star)
 ACTS = dict(hardswish=nn.Hardswish, relu=nn.ReLU, relu6=nn.ReLU6, clip=partial(nn.Hardtanh, -3, 3),
             softsign=nn.Softsign, square=Square, none=None)
 
@@ -263,7 +318,7 @@ def expansions(
     model:nn.Module, # any network
 )->dict: # name -> module whose outputs from `in_chs` on are products (or stand in their place)
     "The modules of a network that make products"
-    found = {n: m for n,m in model.named_modules() if isinstance(m, (ACH,PairExpansion,Concat,PooledPairs))}
+    found = {n: m for n,m in model.named_modules() if isinstance(m, (CrossHadamard,PairExpansion,Concat,PooledPairs))}
     return {n: m for n,m in found.items() if getattr(m, 'out_chs', m.in_chs+1)>m.in_chs}
 
 @contextmanager
@@ -297,7 +352,7 @@ def examine(
 )->dict: # accuracy with products zeroed, and the identity of places; means over modules
     "What a run of a study of products says beside its accuracy"
     model = model.eval()
-    found,scores = {n: m for n,m in expansions(model).items() if getattr(m, 'scorer', None) is not None},{}
+    found,scores = {n: m for n,m in model.named_modules() if isinstance(m, TopK)},{}
     def note(name): return lambda m,a,out: scores.setdefault(name, []).append(out)
     hooks = [m.scorer.register_forward_hook(note(n)) for n,m in found.items()]
     accuracy_of(model, batches)
@@ -326,7 +381,7 @@ def _instead(m, same):
     "What stands in the place of a Hadamard bottleneck"
     chs,mid,kernel_size = m.ach.in_chs,m.ach.out_chs,m.dw[0].kernel_size[0]
     if same=='nothing': return nn.Identity()
-    if same=='copies':  # under the norm and the activation of `SOFT`
+    if same=='copies':  # under the norm and the activation of `FixedPairs`
         norm = dict(pairs='spread', norm='dysoft', activated='features', act_layer=nn.ReLU6)
         expand = PairExpansion(chs, mid-chs, op='copy', **norm)
     else:

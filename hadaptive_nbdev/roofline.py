@@ -16,7 +16,7 @@ from fastcore.basics import patch
 from torch import nn
 
 from . import kernel
-from .ach import ACH,SOFT,STEADY
+from .ach import ACH,FixedPairs
 from .baselines import network
 from .hadamard import n_pairs,pair_index
 from .models import MODELS
@@ -34,7 +34,7 @@ def ach_shapes(
     rows = []
     for name in models:
         def see(m, x, y, name=name): rows.append(dict(model=name, chs=m.in_chs, k=m.num_selected, side=y.shape[-1]))
-        net = MODELS[name](num_classes=10, fused=False).eval()
+        net = MODELS[name](num_classes=10, expand=functools.partial(ACH, fused=False)).eval()
         for m in net.modules():
             if isinstance(m, ACH): m.register_forward_hook(see)
         with torch.no_grad(): net(torch.zeros(1, 3, size, size))
@@ -250,10 +250,11 @@ def with_and_without(
     names,  # of networks of ours, the paper's, torchvision and timm
     device:str,
 ): # yields label, network: ours four times
-    "Networks of 100 classes and random weights; ours in PyTorch's steps, with the kernel, twice without a choice"
+    "Networks of 100 classes and random weights; ours in PyTorch's steps, with the kernel, with fixed pairs under either norm"
     for name in names:
-        ours = {', steps': dict(fused=False), ', kernel': dict(fused=True), ', steady': STEADY, ', soft': SOFT}
-        ways = ours if name in MODELS else {'': {}}
+        ours = {', steps': functools.partial(ACH, fused=False), ', kernel': functools.partial(ACH, fused=True),
+                ', steady': functools.partial(FixedPairs, norm='batch'), ', soft': FixedPairs}  # as the rows call them
+        ways = {w: dict(expand=e) for w,e in ours.items()} if name in MODELS else {'': {}}
         for way,kwargs in ways.items():
             torch.manual_seed(0)
             yield name+way,network(name, num_classes=100, **kwargs).to(device)

@@ -133,13 +133,15 @@ class Temperature(nn.Module):
         alpha:float=.01,  # relative step, 0 <= alpha < 1; 0 keeps tau fixed
         lo:float=.1,      # smallest tau, > 0
         hi:float=4.,      # largest tau
+        device=None,      # of its two numbers
+        dtype=None,       # of its two numbers
     ):
         super().__init__()
         if not 0 < lo <= tau <= hi: raise ValueError(f'tau={tau}, lo={lo}, hi={hi}: must be 0 < lo <= tau <= hi')
         if not 0 <= alpha < 1: raise ValueError(f'alpha={alpha}: must be from 0 to below 1')
         self.alpha,self.lo,self.hi = alpha,lo,hi
-        self.register_buffer('tau', torch.tensor(float(tau)))
-        self.register_buffer('last', torch.tensor(-1.))  # the gradient norm before; -1: none yet
+        self.register_buffer('tau', torch.tensor(float(tau), device=device, dtype=dtype))
+        self.register_buffer('last', torch.tensor(-1., device=device, dtype=dtype))  # the gradient norm before; -1: none yet
 
     def _load_from_state_dict(self, state, prefix, *args):
         if (last := state.get(f'{prefix}last')) is not None: state[f'{prefix}last'] = last.nan_to_num(nan=-1.)  # as it was

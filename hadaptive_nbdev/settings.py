@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SOURCE_NAMES', 'SMALLEST_SIDES', 'IMAGENET', 'ALLOWED', 'KINDS', 'between', 'checked', 'TrainSettings',
-           'check_source', 'check_selection', 'HadaptiveSettings', 'differences', 'with_fields']
+           'check_source', 'check_network', 'HadaptiveSettings', 'differences', 'with_fields']
 
 # %% ../nbs/25_settings.ipynb #79ea85fd
 import math
@@ -117,22 +117,14 @@ def check_source(
     if source and path.is_dir(): return
     raise FileNotFoundError(f'source={source!r}: no such folder; known names are {names}')
 
-def check_selection(
-    s, # `HadaptiveSettings`
+def check_network(
+    arch:str,   # a name in `MODELS`
+    words:dict, # for `expansion_from`
 ):
-    "Do the settings of the selection and of its norm go together?"
-    if s.fixed and (s.scorer,s.order)!=('mlp','score'):
-        raise ValueError(f'fixed=True: must be False for scorer={s.scorer!r}, order={s.order!r}')
-    if s.cov!='free' and s.norm in ('batch','dysoft','none'):
-        raise ValueError(f'cov={s.cov!r}: must be free for norm={s.norm!r}')
-    if s.order=='slot' and s.arch!='hadaptive_net_s':
-        raise ValueError(f"order='slot': must be score or channel for arch={s.arch!r}")
-    if s.pairs=='chosen': return
-    if s.norm not in ('batch','dysoft','none'):
-        raise ValueError(f"norm={s.norm!r}: must be batch, dysoft or none for pairs='neighbours'")
-    if s.fixed or (s.scorer,s.order)!=('mlp','score'):
-        what = f'fixed={s.fixed}, scorer={s.scorer!r}, order={s.order!r}'
-        raise ValueError(f"pairs='neighbours': chooses nothing, must be chosen for {what}")
+    "Make the network without memory: its parts refuse what does not go together"
+    import torch
+    from hadaptive_nbdev.models import MODELS
+    with torch.device('meta'): MODELS[arch](expand=words)
 
 # %% ../nbs/25_settings.ipynb #f1de14f2
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +143,7 @@ class HadaptiveSettings(TrainSettings):
         super().__post_init__()
         check_source(self.source)
         self.check_side(self.size or math.inf)
-        check_selection(self)
+        check_network(self.arch, self.network)
 
     def check_side(self,
         side, # of the images, pixels
@@ -162,7 +154,7 @@ class HadaptiveSettings(TrainSettings):
 
     @property
     def network(self)->dict: # 'none' is None to them
-        "Keyword arguments of the networks in `MODELS`"
+        "The words of which `expansion_from` makes the modules"
         none = lambda name: None if name=='none' else name
         return dict(norm=none(self.norm), cov=self.cov, scorer=none(self.scorer), order=self.order,
                     learnable=not self.fixed, pairs=self.pairs, act=none(self.act))

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['STUDIES', 'BUDGETS', 'LRS', 'TRAINING', 'NAMES', 'build', 'StudyRun', 'run_key', 'plan', 'images_of', 'row_of',
-           'epochs_of', 'do_run', 'do_runs', 'rows_of', 'keep', 'do_study', 'results', 'by_seed', 'summary', 'verdict',
-           'speed_verdict', 'judge', 'control', 'sees', 'verdicts', 'plot_claims', 'holm', 'name_of', 'named', 'paired',
-           'compared', 'interval', 'cells', 'forest']
+           'epochs_of', 'AnnealNoise', 'do_run', 'do_runs', 'rows_of', 'keep', 'do_study', 'results', 'by_seed',
+           'summary', 'verdict', 'speed_verdict', 'judge', 'control', 'sees', 'verdicts', 'plot_claims', 'holm',
+           'name_of', 'named', 'paired', 'compared', 'interval', 'cells', 'forest']
 
 # %% ../nbs/21_study.ipynb #dfbd8011
 import hashlib,json,os,sys,threading,time
@@ -19,17 +19,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from fastai.callback.core import Callback
 from fastai.torch_core import set_seed
 from scipy import stats
 
-from .ach import SOFT,STEADY
 from .baselines import TABLE5,network
 from .complexity import cost
 from .data import get_dls
 from .implant import replace_blocks
 from .loader import in_memory
 from .models import MODELS,save_weights
-from .products import block_net,examine,inverted
+from .products import Studied,block_net,examine,inverted,row_expansion
 from .records import Rows,at_least,error_line,file_lock,stamp,write_whole
 from .settings import TrainSettings
 from .timing import code_key
@@ -42,6 +42,8 @@ def _arm(paper, arch='mobilenetv3_s', blocks='', **options):
 def _ib(*numbers): return ','.join(f'features.{n+1}' for n in numbers)
 _LAST = _ib(9, 10)
 _V2 = dict(scorer='eca', tau=4., alpha=.005, tau_min=.01)
+_FIXED_RELU6 = dict(pairs='neighbours', norm='batch', act='relu6')    # fixed pairs, ReLU6
+_FIXED_DYSOFT = dict(pairs='neighbours', norm='dysoft', act='relu6')  # fixed pairs, DySoft
 
 # %% ../nbs/21_study.ipynb #473755a7
 STUDIES = dict(  # study -> arm -> what it is; `paper`: top-1 in % on CIFAR-100
@@ -104,7 +106,7 @@ STUDIES |= dict(
     exchange={name: dict(arm, lr=2e-3) for name,arm in {  # the last two blocks of MobileNetV3-S: the module, or its choice?
         'as it is':         _arm(70.01),
         'as published':     _arm(71.58, blocks=_LAST),
-        'without a choice': _arm(None,  blocks=_LAST, **STEADY),
+        'without a choice': _arm(None,  blocks=_LAST, **_FIXED_RELU6),
         'neither block':    STUDIES['table3']['neither block']}.items()},  # at the rate at which leaving them out was best
     baseline={'MobileNetV3-S as it is': _arm(70.01)})
 
@@ -290,8 +292,8 @@ STUDIES |= dict(
         '118 channels, 28 copies, spread, ReLU6': _mix(118, 28, op='copy', pairs='spread', expand_act='relu6')},
     confirm={  # another network and other images than those that the forms were chosen with
         'as published':        _arm(None, 'hadaptive_net_s'),
-        'steady, Hardswish':   _arm(None, 'hadaptive_net_s', **STEADY | dict(act='hardswish')),
-        'steady, ReLU6':       _arm(None, 'hadaptive_net_s', **STEADY | dict(act='relu6')),
+        'steady, Hardswish':   _arm(None, 'hadaptive_net_s', **_FIXED_RELU6 | dict(act='hardswish')),
+        'steady, ReLU6':       _arm(None, 'hadaptive_net_s', **_FIXED_RELU6),
         'no products':         _arm(None, 'hadaptive_net_s', inverted='features'),
         'inverted, same cost': _arm(None, 'hadaptive_net_s', inverted='macs')})
 
@@ -343,7 +345,7 @@ STUDIES |= dict(
         'inverted, same cost': _s(inverted='macs'),
         'no blocks':           _s(inverted='nothing'),
         'as published':        _s(),
-        'fixed pairs':         _s(**SOFT),
+        'fixed pairs':         _s(**_FIXED_DYSOFT),
         'no products':         _s(inverted='features'),
         'fixed selection':     _s(learnable=False),
         'copies':              _s(inverted='copies'),
@@ -358,17 +360,21 @@ def build(
     num_classes:int, # outputs
 )->torch.nn.Module:
     "The network of an arm"
-    if arm['arch']=='blocks': return block_net(num_classes, **arm['options'])
-    if arm['arch'] in MODELS:
-        options = dict(arm['options'])
+    arch,options = arm['arch'],dict(arm['options'])
+    if arch=='blocks': return block_net(num_classes, **options)
+    if arch in MODELS:
         same = options.pop('inverted', None)
-        net = MODELS[arm['arch']](num_classes=num_classes, **options)
+        net = MODELS[arch](num_classes=num_classes, expand=row_expansion(**options))
         return inverted(net, same) if same else net
-    net = network(arm['arch'], num_classes)
-    where = int(arm['blocks']) if arm['blocks'].isdigit() else arm['blocks'].split(',')
-    if arm['options'].get('skip'):
+    net = network(arch, num_classes)
+    return _exchange(net, arm['blocks'], **options) if arm['blocks'] else net
+
+def _exchange(net, blocks, skip=False, num_selected=None, kernel_size=None, se=None, **words):
+    "Exchange blocks of a network for Hadamard bottlenecks, or leave them out"
+    where = int(blocks) if blocks.isdigit() else blocks.split(',')
+    if skip:
         for name in where: net.set_submodule(name, torch.nn.Identity())
-    elif arm['blocks']: replace_blocks(net, where, downsample=True, **arm['options'])
+    else: replace_blocks(net, where, num_selected, kernel_size, se, downsample=True, expand=row_expansion(**words))
     return net
 
 # %% ../nbs/21_study.ipynb #f7cc856b
@@ -519,13 +525,23 @@ def epochs_of(
     return table.round(5)
 
 # %% ../nbs/21_study.ipynb #b0a2cd06
+class AnnealNoise(Callback):
+    "Let the noise of choosers fall with the progress of the training"
+    run_valid = False
+    def before_fit(self):
+        "Find the choosers"
+        self.studied = [m for m in self.model.modules() if isinstance(m, Studied)]
+    def before_batch(self):
+        "Tell them how far the training is"
+        for m in self.studied: m.set_progress(self.pct_train)
+
 def _train_run(run, folder):
     dls = images_of(run, folder.parent)
     if run.compile: torch.compiler.reset()  # or a process gives up after some networks
     set_seed(run.seed, reproducible=True)
     net = build(run.arm, len(dls.vocab))
     costs = cost(net, (3,dls.size,dls.size))
-    learn,found = train(dls, run, folder, net, quiet=True, test=run.test)
+    learn,found = train(dls, run, folder, net, quiet=True, test=run.test, cbs=AnnealNoise())
     row = row_of(run, learn, found, costs)
     classes = [str(v) for v in dls.vocab]
     save_weights(learn.model, folder/'weights.safetensors', config=run.config, classes=classes, size=dls.size)

@@ -31,7 +31,7 @@ from fastcore.xtras import ContextManagers
 from torch import Tensor,nn
 
 from . import resume  # for `Learner.fit_resumable`
-from .ach import ACH
+from .ach import TopK
 from .complexity import cost
 from .data import get_dls,get_test_dl
 from .cpu import keep_memory,quick_depthwise
@@ -66,22 +66,18 @@ def fit_warmup_cosine(self:Learner,
 # %% ../nbs/09_training.ipynb #8a82a8cb
 def adaptive_modules(
     model:nn.Module, # any network
-)->dict: # name -> ACH
-    "The ACH modules of `model` that choose by score"
-    return {n: m for n,m in model.named_modules() if isinstance(m, ACH) and m.scorer is not None}
+)->dict: # name of the module that chooses -> its chooser
+    "The choosers of `model` that choose by score"
+    return {n.removesuffix('.chooser'): m for n,m in model.named_modules() if isinstance(m, TopK)}
 
 # %% ../nbs/09_training.ipynb #7aa28353
 class TemperatureCallback(Callback):
-    "Update every ACH's temperature by the gradient at its scorer's last weight, and its noise by the progress"
+    "Update every temperature by the gradient at its scorer's last weight"
     order,run_valid = 20,False  # after MixedPrecision has unscaled
 
     def before_fit(self):
-        "Find the ACH modules"
+        "Find the choosers"
         self.adaptive = list(adaptive_modules(self.model).values())
-
-    def before_batch(self):
-        "Set each module's noise by the progress of the training"
-        for m in self.adaptive: m.set_progress(self.pct_train)
 
     def before_step(self):
         "Update each module's temperature from its gradient"
@@ -126,8 +122,8 @@ class SelectionRecorder(Callback):
         self.hooks,self.trained = [],False
 
     def _count(self, name, scorer, args, logits):
-        if (ach := self.adaptive[name]).training or name not in self.counts: return
-        idx = ach.choose_by(logits.detach())[0]
+        if (chooser := self.adaptive[name]).training or name not in self.counts: return
+        idx = chooser.by_score(logits.detach())[0]
         self.first.setdefault(name, idx.cpu())
         self.counts[name][:-1] += idx.flatten().bincount(minlength=logits.shape[1])
         self.counts[name][-1] += len(logits)
@@ -219,7 +215,7 @@ def hadaptive_learner(
     weights=None,             # safetensors file to start from
     cbs=None,                 # further callbacks
     path=None,                # where the learner writes; None: fastai's choice
-    **kwargs                  # of the network: `drop_rate`, `norm`, `scorer`, ...
+    **kwargs                  # of the network: `drop_rate`, `expand`
 )->Learner: # fit with `fit_warmup_cosine`
     "Cross-entropy, AdamW, top-1 and top-5, adaptive temperature, record of selections"
     if isinstance(arch, str):
@@ -318,13 +314,14 @@ def train(
     model:nn.Module=None, # the network, made after `set_seed`; None: the one of `HadaptiveSettings`
     quiet:bool=False, # no progress, no line per epoch?
     test:bool=True,   # read the test images at the end, if there are any?
+    cbs=None,         # further callbacks
 )->tuple[Learner,dict]: # with a table `.epochs`; `final_results`, minutes, device
     "Train from the beginning or from the checkpoint in `out`"
     check_machine(settings, dls.device)
     keep_memory()
-    out,(net,options) = Path(out),(settings.arch,settings.network) if model is None else (model,{})
+    out,(net,options) = Path(out),(settings.arch,dict(expand=settings.network)) if model is None else (model,{})
     half = MixedPrecision(amp_mode=AMPMode.BF16) if settings.precision=='bfloat16' else None
-    learn = hadaptive_learner(dls, net, settings.lr, settings.wd, cbs=half, path=out, **options)
+    learn = hadaptive_learner(dls, net, settings.lr, settings.wd, cbs=L(half)+L(cbs), path=out, **options)
     if settings.compile: learn.model.compile()
     out.mkdir(parents=True, exist_ok=True)
     cbs = [ParamScheduler({'lr': warmup_cosine(settings.lr, settings.warmup)}), EpochTable(out/'epochs.csv')]
@@ -469,7 +466,7 @@ def run_settings(
 )->dict: # the run
     "Make the network, train it, write the files"
     if not settings.stream: dls = in_turn(lambda: in_memory(dls, settings.augment, settings.cache or None))
-    model = MODELS[settings.arch](num_classes=len(dls.vocab), **settings.network)
+    model = MODELS[settings.arch](num_classes=len(dls.vocab), expand=settings.network)
     run,say = describe(settings, dls, model),noop if rank_distrib() else partial(print, flush=True)
     say(headline(run, dls))
     if (folder/'checkpoint.pt').exists(): say(f'going on from {folder}/checkpoint.pt')
