@@ -1,5 +1,5 @@
 .PHONY: run check docs check-docs test
-# One or more notebooks, top to bottom, with all that follows from them: make run NB=nbs/04_ach.ipynb
+# One or more notebooks, top to bottom, with all that follows from them: make run NB=nbs/1_idea/06_ach.ipynb
 run:
 	python .ci/chapter.py $(NB)
 # Are package, notebooks and README in step? Nothing is run

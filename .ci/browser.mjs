@@ -1,4 +1,4 @@
-// browser.mjs SITE WORK PREFIX: the site's addresses begin with PREFIX; WORK holds node_modules, formulas.json (of each page: every formula must parse and be rendered), densities.json and tail.json (what density.html must give);
+// browser.mjs SITE WORK PREFIX: the site's addresses begin with PREFIX; WORK holds node_modules, formulas.json (of each page: every formula must parse and be rendered), densities.json and tail.json (what 1_idea/density.html must give);
 // then every page of SITE is opened at two widths and in both themes. Prints a JSON object; with SHOTS=folder, leaves screenshots of the pages named in PAGES there.
 import {createRequire} from 'node:module';
 import {createServer} from 'node:http';
@@ -142,26 +142,26 @@ await Promise.all([1, 2].map(async () => {
   await page.close();
 }));
 
-if (pages.includes('density.html')) {
+if (pages.includes('1_idea/density.html')) {
   const page = await newPage();
-  page.at = 'density.html';
+  page.at = '1_idea/density.html';
   await page.goto(base+page.at);
   for (const [z, p, f] of read('densities.json')) {
     const g = await page.evaluate(([z, p]) => density(z, p), [z, p]);
-    if (!(Math.abs(g-f) <= 1e-6*Math.max(f, 1e-3))) bad.push(`density.html: density(${z}, ${JSON.stringify(p)}) = ${g}, is ${f}`);
+    if (!(Math.abs(g-f) <= 1e-6*Math.max(f, 1e-3))) bad.push(`1_idea/density.html: density(${z}, ${JSON.stringify(p)}) = ${g}, is ${f}`);
   }
   const {p, share} = read('tail.json'), seen = await page.evaluate(p => tail(p), p);
-  if (!(Math.abs(seen/share-1) < 1e-3)) bad.push(`density.html: tail(${JSON.stringify(p)}) = ${seen}, is ${share}`);
+  if (!(Math.abs(seen/share-1) < 1e-3)) bad.push(`1_idea/density.html: tail(${JSON.stringify(p)}) = ${seen}, is ${share}`);
   const shown = () => page.evaluate(() => [document.getElementById('mean').textContent, document.querySelector('#plot path:last-of-type').getAttribute('d')]);
   const before = await shown();
   await page.locator('#mi').focus();
   for (let k = 0; k < 20; k++) await page.keyboard.press('ArrowRight');  // from 1 to 2
   const after = await shown();
-  if (before[1] === after[1]) bad.push('density.html: the curve does not follow its slider');
-  if (before[0] !== '0.500' || after[0] !== '0.500') bad.push(`density.html: mean ${before[0]}, then ${after[0]}, must be 0.500`);
+  if (before[1] === after[1]) bad.push('1_idea/density.html: the curve does not follow its slider');
+  if (before[0] !== '0.500' || after[0] !== '0.500') bad.push(`1_idea/density.html: mean ${before[0]}, then ${after[0]}, must be 0.500`);
   await page.locator('#mj').focus();
   for (let k = 0; k < 20; k++) await page.keyboard.press('ArrowRight');  // from 0 to 1
-  if ((await shown())[0] !== '2.500') bad.push(`density.html: mean ${(await shown())[0]}, must be 2.500`);
+  if ((await shown())[0] !== '2.500') bad.push(`1_idea/density.html: mean ${(await shown())[0]}, must be 2.500`);
 }
 await browser.close();
 server.close();

@@ -1,6 +1,6 @@
 """Run notebooks from top to bottom, then bring the package, the notebooks' metadata and README in step.
 
-    python .ci/chapter.py nbs/14_timing.ipynb    run it, store its outputs, then all below
+    python .ci/chapter.py nbs/3_speed/02_timing.ipynb    run it, store its outputs, then all below
     python .ci/chapter.py                        export, clean, README
     python .ci/chapter.py --check                the same; exit 1 and say which files were out of step
 

@@ -11,7 +11,7 @@ COMMAND = ['ncu', '--clock-control', 'none', *(a for s in SECTIONS for a in ('--
 def run():
     "Each case forward and backward, once"
     import torch
-    from hadaptive_nbdev.roofline import Expansion,roofline_fns
+    from hadaptive_nbdev.lab.roofline import Expansion,roofline_fns
     for shape,dtype,layout in CASES:
         fns,_ = roofline_fns(Expansion(*shape, BATCH, dtype, layout, device='cuda'))
         for way in ('forward','backward'): fns[way]()
@@ -28,9 +28,9 @@ def rows_of(text):
 
 if __name__=='__main__':
     if sys.argv[1:]==['--run']: run(); sys.exit()
-    from hadaptive_nbdev.bench import MEASURED
+    from hadaptive_nbdev.lab.bench import MEASURED
     from hadaptive_nbdev.records import Rows,stamp
-    from hadaptive_nbdev.timing import code_key
+    from hadaptive_nbdev.lab.timing import code_key
     told,source = stamp('cuda'),code_key(*MEASURED['kernel'])
     rows = Rows(Path(__file__).parents[1]/'results/kernel_profile.csv', ['source','device'])
     if rows.done(source=source, device=told['device']): sys.exit()

@@ -14,7 +14,7 @@ quick = '--quick' in options
 minutes = next((float(a) for a in sys.argv[1:] if a not in options), 28)
 out,aside = Path(tempfile.mkdtemp() if quick else 'results'),tempfile.mkdtemp()  # every step runs in the root; aside: rows that only warm caches
 CASES = '''
-from hadaptive_nbdev.kernel import *
+from hadaptive_nbdev.kernels.expand import *
 seen = set()
 for seed in range(400):  # those that run a kernel, whole or in tiles, which none before them has run
     case = opts,args,g = kernel_case(seed)
@@ -29,12 +29,12 @@ for seed in range(400):  # those that run a kernel, whole or in tiles, which non
 '''
 KERNELS = '''
 import sys
-from hadaptive_nbdev import kernel
+from hadaptive_nbdev.kernels import expand as kernel
 for name in kernel.KERNELS[int(sys.argv[1])::int(sys.argv[2])]: kernel._cuda_kernel(name, 0)
 '''
 COMPILED = '''
 import sys,torch
-from hadaptive_nbdev import roofline
+from hadaptive_nbdev.lab import roofline
 for case,training in list(roofline._module_cases(False))[int(sys.argv[1])::int(sys.argv[2])]:
     torch._dynamo.reset()
     e = roofline.Expansion(**case, device='cuda')
@@ -56,8 +56,8 @@ print(f'{sys.argv[1]}: {ran} cells that need a GPU')
 '''
 CODE = {CASES: 'cases', KERNELS: 'kernels', COMPILED: 'compiled modules', CELLS: "a GPU's cells of"}
 
-def bench(what, parts, *names, to=out): return ['hadaptive_bench', what, *names, '--parts', parts, '--out', str(to), *(['--device','cpu','--quick','--eager'] if quick else ['--device','cuda'])]
-def study(name): return ['hadaptive_study', name, '--budget', 'smoke' if quick else 'gpu', '--out', str(out), '--work', str(out/'work') if quick else 'hadaptive_runs/studies', '--jobs', '1' if quick else str(os.cpu_count())]
+def bench(what, parts, *names, to=out): return [sys.executable, '-m', 'hadaptive_nbdev.lab.bench', what, *names, '--parts', parts, '--out', str(to), *(['--device','cpu','--quick','--eager'] if quick else ['--device','cuda'])]
+def study(name): return [sys.executable, '-m', 'hadaptive_nbdev.lab.study', name, '--budget', 'smoke' if quick else 'gpu', '--out', str(out), '--work', str(out/'work') if quick else 'hadaptive_runs/studies', '--jobs', '1' if quick else str(os.cpu_count())]
 def sanitizer(tool): return ['compute-sanitizer', '--tool', tool, '--error-exitcode', '1', sys.executable, '-c', CASES]
 def cells(chapters): return [[sys.executable, '-c', CELLS, c] for c in chapters]
 def shares(code, n): return [[sys.executable, '-c', code, str(i), str(n)] for i in range(n)]
@@ -65,7 +65,7 @@ def shares(code, n): return [[sys.executable, '-c', code, str(i), str(n)] for i 
 many,NETWORKS = min(os.cpu_count(), 12),('hadaptive_net_s','hadaptive_net_m','hadaptive_net_l','mobilenetv3_s')
 STEPS = [  # minutes at most; commands, side by side
     *[(2, shares(KERNELS, many))]*(not quick),
-    (3, [bench('kernel', 'check'), *cells([] if quick else ['10_kernel','14_timing','15_roofline','19_resume']), sanitizer('memcheck'), sanitizer('racecheck'),
+    (3, [bench('kernel', 'check'), *cells([] if quick else ['3_speed/01_kernel','3_speed/02_timing','3_speed/03_roofline','5_reference/05_resume']), sanitizer('memcheck'), sanitizer('racecheck'),
          *([] if quick else [*shares(COMPILED, many), *(bench('latency', 'compile', n, to=aside) for n in NETWORKS)])]),
     (3, [bench('kernel', 'modules')]),
     (2, [bench('kernel', 'networks')]),
@@ -85,7 +85,7 @@ start,failed,running,mps = time.time(),[],[],False
 os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
 try:
     for limit,commands in STEPS:
-        if commands[0][0]=='hadaptive_study' and not mps and shutil.which('nvidia-cuda-mps-control'):  # share the GPU, not its time
+        if 'hadaptive_nbdev.lab.study' in commands[0] and not mps and shutil.which('nvidia-cuda-mps-control'):  # share the GPU, not its time
             mps = not subprocess.run(['nvidia-cuda-mps-control','-d']).returncode
         stop,running = min(time.time()+60*limit, start+60*minutes),[]
         for command in commands:

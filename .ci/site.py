@@ -3,7 +3,7 @@
 site.py check        the notebooks as nbdev hands them to Quarto, rendered by nbconvert into _check/: links, anchors, images, alternative text, formulas, browser
 site.py check _docs  the same checks on the site that Quarto has built
 """
-import json,math,re,shutil,subprocess,sys
+import json,math,os,re,shutil,subprocess,sys
 from collections import Counter
 from configparser import ConfigParser
 from pathlib import Path
@@ -88,10 +88,15 @@ def check_settings(katex):
 def check_sidebar(sources):
     "sidebar.yml: every page, chapters in their order"
     contents = yaml.safe_load((root/'nbs/sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents']
-    order,chapters = [*flat(contents)],[c['contents'] for c in contents if isinstance(c, dict) and c['section']=='Chapters'][0]
+    order = [*flat(contents)]
+    chapters = [p for p in order if '/' in p]
     yield from (f'sidebar.yml: {p} is not in it' for p in sources if p.as_posix() not in order and p.stem!='404')
     yield from (f'sidebar.yml: {p} is not there' for p in order if not (root/'nbs'/p).exists())
     if chapters!=sorted(chapters): yield 'sidebar.yml: chapters are not in the order of their numbers'
+    for page,after in zip(order[1:], order[2:]):  # from the guide on, each page leads to the next
+        last = nbformat.read(root/'nbs'/page, 4).cells[-1].source
+        at = os.path.relpath(after, Path(page).parent)
+        if 'Next: [' not in last or f']({at})' not in last.split('Next: ')[1]: yield f'{page}: does not end with "Next" and a link to {after}'
     if not (root/'nbs/404.ipynb').exists(): yield '404.ipynb: no page for what is not there'
 
 def check_titles():
@@ -99,7 +104,7 @@ def check_titles():
     for f in sorted((root/'nbs').rglob('*.ipynb')):
         if '.ipynb_checkpoints' in f.parts: continue
         nb = nbformat.read(f, 4)
-        if re.match(r'\d\d_', f.name) and not nb.cells[0].source.startswith(f'# {f.name[:2]} · '): yield f'{f.name}: its number is not in its title'
+        if re.match(r'\d\d_', f.name) and not nb.cells[0].source.startswith(f'# {f.parent.name[0]}.{int(f.name[:2])} · '): yield f'{f.name}: its number is not in its title'
         first = next((c for c in nb.cells[1:] if c.cell_type=='markdown'), None)
         if first and first.source.startswith('[Open in Colab]'): yield f'{f.name}: the search shows "Open in Colab" for this page'
 
@@ -258,7 +263,7 @@ def check_pages(site, sources, soups):
         bad += check_text(n, s.main or s.body)
     colab = 'https://colab.research.google.com/github/'+cfg['git_url'].split('github.com/')[1]+f"/blob/{cfg['branch']}/nbs/"
     inside = {a['href'] for s in soups.values() for a in s.find_all('a', href=True)}
-    bad += [f'{p}: no link to Colab' for p in sources if p.stem not in ('index','api','map','density','404') and colab+p.as_posix() not in inside]
+    bad += [f'{p}: no link to Colab' for p in sources if p.stem not in ('index','api','map','05_density','404') and colab+p.as_posix() not in inside]
     return bad,dict(pages=len(soups), links=links, figures=figures)
 
 def densities():

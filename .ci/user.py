@@ -1,6 +1,7 @@
 """The package where users have it, without nbdev: one behaviour of each module, compared with brute force, and every command.
 
-user.py [WEIGHTS] with the environment's Python; WEIGHTS are what the first command trained. Prints a line for each check. Each is a
+user.py [WEIGHTS] with the environment's Python; WEIGHTS are what the first command trained. `user.py lab` checks the laboratory, which only a clone
+has, with the clone in PYTHONPATH. Prints a line for each check. Each is a
 function of the module's or command's name; a module without one has failed."""
 import copy,importlib,importlib.metadata,importlib.util,itertools,math,os,pkgutil,subprocess,sys,tempfile,traceback
 from pathlib import Path
@@ -16,8 +17,11 @@ from torch.testing import assert_close
 
 import hadaptive_nbdev
 
-NAMES = [m.name for m in pkgutil.iter_modules(hadaptive_nbdev.__path__) if not m.name.startswith('_')]
-globals().update({n: importlib.import_module(f'hadaptive_nbdev.{n}') for n in NAMES})
+LAB = sys.argv[1:]==['lab']
+FOUND = [m.name.removeprefix('hadaptive_nbdev.') for m in pkgutil.walk_packages(hadaptive_nbdev.__path__, 'hadaptive_nbdev.') if not m.ispkg and '._' not in m.name]
+CORE = ['complexity','hadamard','sampling','norm','ach','blocks','models','pretrained','cli','records','surgery','baselines','kernels.expand','kernels.depthwise','train.settings']
+globals().update({n.split('.')[-1]: importlib.import_module(f'hadaptive_nbdev.{n}') for n in FOUND})
+NAMES = [n.split('.')[-1] for n in FOUND if n.startswith('lab.')==LAB]
 
 def products_of(z): return torch.stack([z[:,i]*z[:,j] for i,j in itertools.combinations(range(z.shape[1]), 2)], 1)
 
@@ -41,8 +45,9 @@ def by_hand(model, files, size):
 def command(line, cwd):
     "Start a command of the package, as a user would"
     name,*args = line.split()
-    env = {k: v for k,v in os.environ.items() if k!='PYTHONPATH'}
-    return subprocess.Popen([Path(sys.executable).with_name(name),*args], cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    start = [sys.executable,'-m',name] if '.' in name else [Path(sys.executable).with_name(name)]
+    env = {k: v for k,v in os.environ.items() if LAB or k!='PYTHONPATH'}
+    return subprocess.Popen([*start,*args], cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 def output(line, cwd, fails=False):
     "What a command prints, or its last words where it must fail"
@@ -128,66 +133,50 @@ class Modules:
         assert not parts[0]&parts[1] and parts[0]|parts[1]==set(tmp.rglob('*.png'))
         assert all(dls.vocab[y]==f.parent.name for dl in dls for f,(x,y) in zip(dl.items, dl.dataset))
 
-    def loader(tmp):
-        dls = loader.in_memory(image_dls(tmp))
+    def memory(tmp):
+        dls = memory.in_memory(image_dls(tmp))
         expected = {np.array(Image.open(f)).tobytes(): f.parent.name for f in tmp.rglob('*.png')}
         got = {t.permute(1, 2, 0).numpy().tobytes(): dls.vocab[y] for dl in (dls.train, dls.valid) for t,y in zip(dl.images, dl.labels)}
         assert got==expected
 
-    def cpu(tmp):
+    def depthwise(tmp):
         for size in (1,2,4,7):  # a map for each of the ways
             x,w = torch.randn(3, 6, size, size, dtype=torch.float64),torch.randn(6, 1, 5, 5, dtype=torch.float64, requires_grad=True)
-            y = cpu.depthwise_conv2d(x, w, padding=2)
+            y = depthwise.depthwise_conv2d(x, w, padding=2)
             g = torch.randn_like(y)
             padded = nn.functional.pad(x, (2,2,2,2))
             taps = [(padded[:,:,i:i+size,j:j+size]*g).sum((0,2,3)) for i,j in itertools.product(range(5), repeat=2)]
             assert_close(torch.autograd.grad(y, w, g)[0], torch.stack(taps, 1).view_as(w))
 
-    def train(tmp):
-        f = train.warmup_cosine(.3, .2)
+    def learner(tmp):
+        f = learner.warmup_cosine(.3, .2)
         for t in (0.,.05,.2,.6,.99):
             by_hand = .003+(.3-.003)*t/.2 if t<.2 else .3*(1+math.cos(math.pi*(t-.2)/.8))/2
             assert abs(f(t)-by_hand) < 1e-6, t
 
-    def kernel(tmp):
+    def expand(tmp):
         x,idx = torch.randn(2, 6, 3, 3),torch.tensor([[4,0,2],[1,5,3]])
         z = torch.stack([f[i] for f,i in zip(x, idx)])
-        assert_close(kernel.expand(x, idx), torch.cat([x, products_of(z)], 1))
+        assert_close(expand.expand(x, idx), torch.cat([x, products_of(z)], 1))
 
     def baselines(tmp):
         n = sum(p.numel() for p in torchvision.models.resnet18(num_classes=7).parameters())
         assert abs(baselines.cost_table('resnet18', 7).loc['resnet18','parameters']*1e6-n) < .5
 
-    def implant(tmp):
-        net = baselines.network('mobilenetv3_s', 5).eval()
+    def surgery(tmp):
+        net = torchvision.models.mobilenet_v3_small(num_classes=5).eval()
         before = {k: v.clone() for k,v in net.state_dict().items()}
-        names = implant.replace_blocks(net, 2).index
+        names = surgery.replace_blocks(net, 2).index
         after = net.state_dict()
         assert len(names)==2 and net(torch.randn(2, 3, 64, 64)).shape==(2,5)
         for k,v in before.items():
             if not k.startswith(tuple(n+'.' for n in names)): assert_close(after[k], v, rtol=0, atol=0)
 
-    def export(tmp):
+    def onnx(tmp):
         a,x = net(),torch.randn(2, 3, 64, 64)
         for m in a.modules():
             if isinstance(m, nn.BatchNorm2d): m.running_mean.normal_(0, .1); m.running_var.uniform_(.5, 2)
-        assert_close(export.inference_form(a)(x), a(x), rtol=1e-3, atol=1e-4)
-
-    def timing(tmp):
-        times = pd.DataFrame(dict(a=[3.,1.,2.,9.], b=[6.,1.,6.,9.]))
-        table = timing.summarise(times, 'a')
-        assert table['median'].tolist()==[2.5,6.] and table.ratio.tolist()==[1.,1.5]
-
-    def roofline(tmp):
-        rows = [(c,k) for stage in models.ARCHS['hadaptive_net_l']['stages'] for kind,(c,k,*_) in stage if kind=='H']
-        table = roofline.ach_shapes(['hadaptive_net_l'], 64)
-        assert sorted((r.chs,r.k) for r in table.itertuples() for _ in range(r.count))==sorted(rows)
-
-    def bench(tmp):
-        def bad(b): raise ValueError('too much')
-        done = []
-        failed = bench.run_parts(timing.Bench(out=tmp), dict(first=bad, second=done.append))
-        assert len(failed)==1 and 'too much' in failed[0] and len(done)==1
+        assert_close(onnx.inference_form(a)(x), a(x), rtol=1e-3, atol=1e-4)
 
     def predict(tmp):
         path = models.save_weights(a := net(), tmp/'s.safetensors', arch='hadaptive_net_s', classes=['a','b','c'], size=32)
@@ -199,9 +188,9 @@ class Modules:
             assert np.allclose(got.probability, sorted(row, reverse=True), atol=1e-5)
 
     def resume(tmp):
-        dls,net = loader.in_memory(image_dls(tmp)),models.hadaptive_net_s(num_classes=2)
+        dls,net = memory.in_memory(image_dls(tmp)),models.hadaptive_net_s(num_classes=2)
         def run(path, epochs):
-            learn = train.hadaptive_learner(dls, copy.deepcopy(net))
+            learn = learner.hadaptive_learner(dls, copy.deepcopy(net))
             with learn.no_bar(),learn.no_logging(): learn.fit_resumable(epochs, path, seed=1, lr=1e-3)
             return learn.model.state_dict()
         expected = run(tmp/'whole.pt', 2)
@@ -211,14 +200,6 @@ class Modules:
     def parallel(tmp):
         x = torch.tensor([1.,2.])
         assert parallel.in_turn(lambda: parallel.sum_ranks(x)).tolist()==[1.,2.]  # one process
-
-    def study(tmp):
-        arms = list(study.STUDIES['order'])
-        runs = pd.DataFrame([dict(arm=a, seed=s, test_accuracy=.5+.01*s+.02*k+.001*s*k) for s in range(3) for k,a in enumerate(arms)])
-        row = study.judge('order', runs, [(arms[1], arms[0])]).iloc[0]
-        d = [100*(.02+.001*s) for s in range(3)]
-        mean = sum(d)/3; sd = (sum((v-mean)**2 for v in d)/2)**.5
-        assert abs(row.ours-mean)<1e-9 and abs(row.high-mean-4.302653*sd/3**.5)<1e-5  # Student's t, two degrees of freedom
 
     def classifier(tmp):
         clf = classifier.ImageClassifier(epochs=1, size=32, bs=8).fit(images(tmp))
@@ -233,11 +214,6 @@ class Modules:
             assert path.parent==pretrained.FOLDER and len(meta['classes'])==run['classes'] and not model.training
         try: pretrained.weights_file('no-such')
         except ValueError as e: assert 'must be one of' in str(e)
-
-    def products(tmp):
-        a,b = (torch.stack([torch.randperm(7)[:4] for _ in range(50)]) for _ in range(2))
-        pairs = [[[set(p) for p in itertools.combinations(row, 2)] for row in s.tolist()] for s in (a, b)]
-        assert products.same_pair(a, b).tolist()==[[p==q for p,q in zip(*rows)] for rows in zip(*pairs)]
 
 def digits_run(folder):
     "The weights that were given, or untrained ones; ten images of digits"
@@ -282,18 +258,65 @@ class Commands:
             line, = output(f'hadaptive_export {weights}', tmp, fails=True).splitlines()
             assert 'pip install' in line, line
 
-    def hadaptive_bench(tmp):
-        output('hadaptive_bench latency hadaptive_net_s --device cpu --parts eager --quick', tmp)
+class Lab:
+    def timing(tmp):
+        times = pd.DataFrame(dict(a=[3.,1.,2.,9.], b=[6.,1.,6.,9.]))
+        table = timing.summarise(times, 'a')
+        assert table['median'].tolist()==[2.5,6.] and table.ratio.tolist()==[1.,1.5]
+
+    def roofline(tmp):
+        rows = [(c,k) for stage in models.ARCHS['hadaptive_net_l']['stages'] for kind,(c,k,*_) in stage if kind=='H']
+        table = roofline.ach_shapes(['hadaptive_net_l'], 64)
+        assert sorted((r.chs,r.k) for r in table.itertuples() for _ in range(r.count))==sorted(rows)
+
+    def bench(tmp):
+        def bad(b): raise ValueError('too much')
+        done = []
+        failed = bench.run_parts(timing.Bench(out=tmp), dict(first=bad, second=done.append))
+        assert len(failed)==1 and 'too much' in failed[0] and len(done)==1
+
+    def study(tmp):
+        arms = list(study.STUDIES['order'])
+        runs = pd.DataFrame([dict(arm=a, seed=s, test_accuracy=.5+.01*s+.02*k+.001*s*k) for s in range(3) for k,a in enumerate(arms)])
+        row = study.judge('order', runs, [(arms[1], arms[0])]).iloc[0]
+        d = [100*(.02+.001*s) for s in range(3)]
+        mean = sum(d)/3; sd = (sum((v-mean)**2 for v in d)/2)**.5
+        assert abs(row.ours-mean)<1e-9 and abs(row.high-mean-4.302653*sd/3**.5)<1e-5  # Student's t, two degrees of freedom
+
+    def products(tmp):
+        a,b = (torch.stack([torch.randperm(7)[:4] for _ in range(50)]) for _ in range(2))
+        pairs = [[[set(p) for p in itertools.combinations(row, 2)] for row in s.tolist()] for s in (a, b)]
+        assert products.same_pair(a, b).tolist()==[[p==q for p,q in zip(*rows)] for rows in zip(*pairs)]
+
+    def bench_command(tmp):
+        output('hadaptive_nbdev.lab.bench latency hadaptive_net_s --device cpu --parts eager --quick', tmp)
         assert pd.concat(map(pd.read_csv, (tmp/'results').glob('*.csv')))['median'].gt(0).all()
 
-    def hadaptive_study(tmp):
-        output('hadaptive_study baseline --budget smoke', tmp)
+    def study_command(tmp):
+        output('hadaptive_nbdev.lab.study baseline --budget smoke', tmp)
         assert len(pd.read_csv(tmp/'results/runs.csv'))==1
-        assert '1 runs, 1 done before' in output('hadaptive_study baseline --budget smoke', tmp)
+        assert '1 runs, 1 done before' in output('hadaptive_nbdev.lab.study baseline --budget smoke', tmp)
+
+class Core:
+    def without_the_extras(tmp):
+        code = '''
+import importlib,sys
+for n in ('fastai','fasttransform','pandas','matplotlib','sklearn','scipy','timm','onnx','onnxruntime'): sys.modules[n] = None
+import torch
+for n in CORE: importlib.import_module('hadaptive_nbdev.'+n)
+from hadaptive_nbdev.models import hadaptive_net_s
+print(hadaptive_net_s(num_classes=3).eval()(torch.randn(1, 3, 64, 64)).shape)
+for n in ('train.learner','train.data','train.memory','train.resume','train.parallel','deploy.classifier'):
+    try: importlib.import_module('hadaptive_nbdev.'+n)
+    except ImportError as e: assert str(e)=="fastai is not installed: pip install 'hadaptive_nbdev[train]'", e
+    else: raise AssertionError(n)
+'''.replace('CORE', repr(CORE))
+        p = subprocess.run([sys.executable,'-W','ignore','-c',code], cwd=tmp, capture_output=True, text=True)
+        assert p.stdout.strip()=='torch.Size([1, 3])', p.stderr
 
 torch.manual_seed(0)
 print(hadaptive_nbdev.__file__, *(f'{n} {importlib.metadata.version(n)}' for n in ('torch','fastai','fastcore')))
-checks = {k: f for c in (Modules, Commands) for k,f in vars(c).items() if not k.startswith('_')}
+checks = {k: f for c in ((Lab,) if LAB else (Modules, Commands, Core)) for k,f in vars(c).items() if not k.startswith('_')}
 failed = 0
 for name in {**dict.fromkeys(NAMES), **checks}:
     try:
