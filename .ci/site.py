@@ -137,7 +137,7 @@ def anchor(text, taken):
     taken.add(a)
     return a
 
-FOLD = 'folded open'
+FOLD,CLOSED = 'folded open','folded closed'
 
 def plain(md):
     "Without attributes, which only Quarto knows; a figure's alternative text in its place"
@@ -174,6 +174,7 @@ def for_nbconvert(nb):
         o,mds = options(c.source),joined(c)
         if 'fig-alt' in o: c.metadata.alt = json.loads(o['fig-alt'])
         if o.get('code-fold')=='show': c.source += f'\n# {FOLD}'
+        if o.get('code-fold')=='true': c.source += f'\n# {CLOSED}'
         if o.get('echo')=='false': c.metadata.transient = dict(remove_source=True)
         c.source = re.sub(r'^#\|.*\n?', '', c.source, flags=re.M).strip()
         if o.get('output')=='asis': c.outputs = [nbformat.v4.new_output('display_data', {'text/markdown': md}) for md in mds]
@@ -192,7 +193,7 @@ def like_quarto(body, fold):
     for t in body.select('table'): t['class'] = [*t.get('class', []), 'table', *(['small'] if t.find_parent(class_='output') else [])]
     for code in body.select('div.input'):
         shown = FOLD in code.get_text()
-        if not (shown or fold): continue
+        if not (shown or fold or CLOSED in code.get_text()): continue
         details = code.wrap(body.new_tag('details', attrs={'class': 'code-fold', 'open': ''} if shown else {}))
         details.insert(0, html(f'<summary>{"Exported source" if shown else "Code"}</summary>'))
     taken = set()
