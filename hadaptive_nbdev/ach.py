@@ -132,8 +132,8 @@ class First(nn.Module):
     def __init__(self,
         in_chs:int,       # C, channels to choose from
         num_selected:int, # C_s, channels chosen
-        device=None,      # as every part takes it; there is nothing to place
-        dtype=None,       # likewise
+        device=None,      # not used: there are no parameters
+        dtype=None,       # not used
     ):
         super().__init__()
         self.num_selected = num_selected
@@ -141,7 +141,7 @@ class First(nn.Module):
     def constant(self): return torch.arange(self.num_selected)
 
 # %% ../nbs/1_idea/06_ach.ipynb #7506beb4
-NORMS = {  # name -> what makes a norm of so many products
+NORMS = {  # name -> what makes a norm for a number of products
     'running': CrossHadaNorm, 'affine': partial(CrossHadaNorm, moments='affine'),
     'unit': partial(CrossHadaNorm, moments='unit'), 'unnormalized': partial(CrossHadaNorm, of_raw=True),
     'batch': nn.BatchNorm2d, 'dysoft': DySoft, None: nn.Identity}
@@ -177,7 +177,7 @@ class CrossHadamard(nn.Module):
         feats:Tensor,    # (B, C, H, W)
         products:Tensor, # (B, P, H, W), normalised
     )->Tensor: # (B, out_chs, H, W)
-        "Features and products, activated; DySoft is an activation of its own"
+        "Features and products, activated; DySoft is itself an activation"
         if getattr(self.norm, 'is_activation', False): return torch.cat([self.act(feats), products], 1)
         return self.act(torch.cat([feats, products], 1))
 
@@ -275,7 +275,7 @@ class ACH(CrossHadamard):
         state:dict,    # of a whole network, changed in place
         prefix:str='', # of this module's keys
     ):
-        "Keys of before there were choosers, to those of today"
+        "Rename the keys of older weights, from before there were choosers"
         old = tuple(f'{prefix}{n}.' for n in ('scorer','temperature'))
         for k in [k for k in state if k.startswith(old)]: state[f'{prefix}chooser.{k[len(prefix):]}'] = state.pop(k)
 
@@ -288,7 +288,7 @@ class ACH(CrossHadamard):
 def normalised(self:ACH,
     raw:Tensor, # (B, C, H, W)
 )->Tensor: # the same shape: the features
-    "The BatchNorm, which a pass that is repeated for its gradients finds as the first pass left it"
+    "The BatchNorm; a pass repeated for its gradients finds the statistics that the first pass left"
     bn,reads = self.bn,self.reads_moments and self.norm.moments=='running'
     if not (reads and bn.training) or torch.compiler.is_compiling(): return bn(raw)
     self.repeated = torch._C._current_graph_task_id()  # of a backward pass, -1 outside
@@ -299,7 +299,7 @@ def normalised(self:ACH,
 
 @patch
 def _check_repeated(self:ACH, version, grad):
-    "Raise if this backward pass has repeated a pass, but with other statistics"
+    "Raise if this backward pass has repeated a pass with other statistics"
     if self.repeated==torch._C._current_graph_task_id() and self.bn.num_batches_tracked._version!=version:
         why = 'is under checkpointing, and another pass has moved the running statistics that the norm reads'
         raise RuntimeError(f"{self.norm}: {why}; run backward after each pass, or use norm='affine' or 'batch'")

@@ -76,15 +76,15 @@ class Cost(NamedTuple):
     params: int      # trainable numbers
     macs: int        # multiply-accumulates of convolutions, linear layers and attention
     flops: int       # 2 MACs + products, normalisations, activations, pooling: everything counted
-    paper_flops: int # the paper's convention, see below
+    paper_flops: int # the paper's convention, see `cost`
 
 # %% ../nbs/1_idea/01_complexity.ipynb #3b175dc7
 @contextmanager
 def inference(
-    model:nn.Module, # put back as it was at the end: modes, and which parameters want gradients
+    model:nn.Module, # restored at the end: modes, and which parameters want gradients
     size:tuple,      # shape of one image (channels, height, width)
 ): # yields one image of zeros, (1, channels, height, width), of the model's type and device
-    "The model in evaluation and without gradients, for looking at it"
+    "The model in evaluation and without gradients"
     modes,wanted = {m: m.training for m in model.modules()},[p for p in model.parameters() if p.requires_grad]
     fast,like = torch.backends.mha.get_fastpath_enabled(),next(model.parameters(), torch.zeros(()))
     try:

@@ -21,7 +21,7 @@ def n_pairs(
 
 def pair_index(
     k:int,       # channels, >= 0
-    device=None, # where the indices are to live
+    device=None, # of the indices
 )->Tensor: # (2, P), int64: row 0 holds i, row 1 holds j > i, in lexicographic order
     "The pairs in the order in which all of this package lays products out"
     return torch.triu_indices(k, k, 1, device=device)

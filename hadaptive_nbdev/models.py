@@ -21,7 +21,7 @@ from torch import Tensor,fx,nn
 try: from timm.models import build_model_with_cfg,generate_default_cfgs,register_model
 except ImportError: register_model = None  # timm is optional
 try: from huggingface_hub import PyTorchModelHubMixin as _Hub
-except ImportError: _Hub = object  # likewise
+except ImportError: _Hub = object  # huggingface_hub is optional
 
 from .ach import ACH,xavier_init
 from .blocks import GhostBottleneck,HadamardBottleneck,conv_norm_act
@@ -97,7 +97,7 @@ class HadaptiveNet(nn.Module, _Hub):
 
     def reset_classifier(self,
         num_classes:int,      # outputs; 0 for none
-        global_pool:str=None, # 'avg', '' for the map without a head; None: as it is, or 'avg' for classes
+        global_pool:str=None, # 'avg', '' for the map without a head; None: unchanged, or 'avg' for classes
     ):
         "A new classifier (and head, if the pooling changes), PyTorch's initialisation"
         pool = (self.global_pool or ('avg' if num_classes else '')) if global_pool is None else global_pool
@@ -163,7 +163,7 @@ class HadaptiveNet(nn.Module, _Hub):
     def set_grad_checkpointing(self,
         enable:bool=True, # must be False
     ):
-        "timm's switch, which this network has not"
+        "timm's switch, which this network does not support"
         if enable: raise NotImplementedError('enable=True: gradient checkpointing is not supported')
 
 # %% ../nbs/1_idea/08_models.ipynb #5fca1e45
@@ -220,7 +220,7 @@ def save_weights(
     **metadata       # anything JSON can hold: class names, image size, normalisation
 )->Path: # the file
     "Parameters and buffers of `model` with `metadata`, as safetensors"
-    tensors = {k: v.detach().cpu().contiguous().clone() for k,v in model.state_dict().items()}  # each its own memory
+    tensors = {k: v.detach().cpu().contiguous().clone() for k,v in model.state_dict().items()}  # each with its own memory
     return write_whole(path, save(tensors, {k: json.dumps(v) for k,v in metadata.items()}))
 
 def _loads(v):
@@ -235,7 +235,7 @@ def _read(path):
     except SafetensorError as e: raise ValueError(f'path={str(path)!r}: not a safetensors file ({e})') from None
 
 def _rename_old(model, state):
-    "Keys of before there were choosers"
+    "Rename the keys of older weights, from before there were choosers"
     for name,m in model.named_modules():
         if isinstance(m, ACH): m.rename_old(state, f'{name}.' if name else '')
 

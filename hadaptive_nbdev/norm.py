@@ -112,7 +112,7 @@ class DySoft(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_features, **kw))
 
     def _load_from_state_dict(self, state, prefix, *args):
-        if (alpha := state.get(f'{prefix}alpha')) is not None and not alpha.ndim:  # as it was
+        if (alpha := state.get(f'{prefix}alpha')) is not None and not alpha.ndim:  # from older weights
             state[f'{prefix}alpha'] = alpha.reshape(1)
         super()._load_from_state_dict(state, prefix, *args)
 

@@ -144,7 +144,7 @@ class Temperature(nn.Module):
         self.register_buffer('last', torch.tensor(-1., device=device, dtype=dtype))  # the gradient norm before; -1: none yet
 
     def _load_from_state_dict(self, state, prefix, *args):
-        if (last := state.get(f'{prefix}last')) is not None: state[f'{prefix}last'] = last.nan_to_num(nan=-1.)  # as it was
+        if (last := state.get(f'{prefix}last')) is not None: state[f'{prefix}last'] = last.nan_to_num(nan=-1.)  # from older weights
         super()._load_from_state_dict(state, prefix, *args)
 
     @torch.no_grad()
