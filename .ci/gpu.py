@@ -14,7 +14,9 @@ quick = '--quick' in options
 minutes = next((float(a) for a in sys.argv[1:] if a not in options), 28)
 out,aside = Path(tempfile.mkdtemp() if quick else 'results'),tempfile.mkdtemp()  # every step runs in the root; aside: rows that only warm caches
 CASES = '''
-from hadaptive_nbdev.kernels.expand import *
+from hadaptive_nbdev.kernels.expand import run_backward,run_forward
+from hadaptive_nbdev.kernels.launch import cuda_device,run_cuda
+from hadaptive_nbdev.lab.kernel_checks import assert_right,kernel_case,kernel_errors
 seen = set()
 for seed in range(400):  # those that run a kernel, whole or in tiles, which none before them has run
     case = opts,args,g = kernel_case(seed)
@@ -29,8 +31,8 @@ for seed in range(400):  # those that run a kernel, whole or in tiles, which non
 '''
 KERNELS = '''
 import sys
-from hadaptive_nbdev.kernels import expand as kernel
-for name in kernel.KERNELS[int(sys.argv[1])::int(sys.argv[2])]: kernel._cuda_kernel(name, 0)
+from hadaptive_nbdev.kernels import launch,source
+for name in source.KERNELS[int(sys.argv[1])::int(sys.argv[2])]: launch._cuda_kernel(name, 0)
 '''
 COMPILED = '''
 import sys,torch
@@ -65,7 +67,7 @@ def shares(code, n): return [[sys.executable, '-c', code, str(i), str(n)] for i 
 many,NETWORKS = min(os.cpu_count(), 12),('hadaptive_net_s','hadaptive_net_m','hadaptive_net_l','mobilenetv3_s')
 STEPS = [  # minutes at most; commands, side by side
     *[(2, shares(KERNELS, many))]*(not quick),
-    (3, [bench('kernel', 'check'), *cells([] if quick else ['3_speed/01_kernel','3_speed/02_timing','3_speed/03_roofline','5_reference/05_resume']), sanitizer('memcheck'), sanitizer('racecheck'),
+    (3, [bench('kernel', 'check'), *cells([] if quick else ['5_reference/09_kernel_checks','3_speed/02_timing','3_speed/03_roofline','5_reference/05_resume']), sanitizer('memcheck'), sanitizer('racecheck'),
          *([] if quick else [*shares(COMPILED, many), *(bench('latency', 'compile', n, to=aside) for n in NETWORKS)])]),
     (3, [bench('kernel', 'modules')]),
     (2, [bench('kernel', 'networks')]),

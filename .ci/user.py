@@ -19,7 +19,7 @@ import hadaptive_nbdev
 
 LAB = sys.argv[1:]==['lab']
 FOUND = [m.name.removeprefix('hadaptive_nbdev.') for m in pkgutil.walk_packages(hadaptive_nbdev.__path__, 'hadaptive_nbdev.') if not m.ispkg and '._' not in m.name]
-CORE = ['complexity','hadamard','sampling','norm','ach','blocks','models','pretrained','cli','records','surgery','baselines','kernels.expand','kernels.depthwise','train.settings']
+CORE = ['complexity','hadamard','sampling','norm','ach','blocks','models','pretrained','cli','records','surgery','baselines','kernels.expand','kernels.depthwise','kernels.launch','kernels.source','train.settings']
 globals().update({n.split('.')[-1]: importlib.import_module(f'hadaptive_nbdev.{n}') for n in FOUND})
 NAMES = [n.split('.')[-1] for n in FOUND if n.startswith('lab.')==LAB]
 
@@ -159,6 +159,14 @@ class Modules:
         z = torch.stack([f[i] for f,i in zip(x, idx)])
         assert_close(expand.expand(x, idx), torch.cat([x, products_of(z)], 1))
 
+    def source(tmp):
+        text = source.kernel_code('forward_float32_4')
+        assert 'extern "C" __global__ void' in text and text.count('{')==text.count('}')
+
+    def launch(tmp):
+        plan = launch.plan_forward(64, 96, 16, 196)
+        assert plan.blocks==64*plan.tiles*plan.splits and plan.tiles*plan.pixels>=196 > (plan.tiles-1)*plan.pixels
+
     def baselines(tmp):
         n = sum(p.numel() for p in torchvision.models.resnet18(num_classes=7).parameters())
         assert abs(baselines.cost_table('resnet18', 7).loc['resnet18','parameters']*1e6-n) < .5
@@ -268,6 +276,17 @@ class Lab:
         rows = [(c,k) for stage in models.ARCHS['hadaptive_net_l']['stages'] for kind,(c,k,*_) in stage if kind=='H']
         table = roofline.ach_shapes(['hadaptive_net_l'], 64)
         assert sorted((r.chs,r.k) for r in table.itertuples() for _ in range(r.count))==sorted(rows)
+
+    def traffic(tmp):
+        assert traffic.bytes_moved(6, 3, 10)['floor']==4*10*(6 + 6+3)  # read six maps, write them and three products
+
+    def kernel_checks(tmp):
+        opts,(x,idx,*_),g = kernel_checks.kernel_case(0)
+        assert idx.shape==(opts['batch'],opts['k']) and g.shape[1]==x.shape[1]+opts['k']*(opts['k']-1)//2
+        kernel_checks.assert_right(dict(out=1e-9), opts)
+        try: kernel_checks.assert_right(dict(out=.1), opts)
+        except AssertionError: return
+        raise AssertionError('a wrong result passed')
 
     def bench(tmp):
         def bad(b): raise ValueError('too much')
