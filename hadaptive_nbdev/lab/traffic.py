@@ -14,7 +14,7 @@ def bytes_moved(
     k:int,           # channels multiplied in pairs
     pixels:int,      # H·W of a map
     itemsize:int=4,  # bytes per number
-)->dict: # schedule -> bytes to and from memory for one image, forward, had no cache helped
+)->dict: # schedule -> bytes to and from memory for one image, forward, without caches
     "What each way to compute the expansion moves"
     P = n_pairs(k)
     maps = dict(floor=chs + chs+P,                              # read the features, write features and products
