@@ -77,7 +77,7 @@ class Checkpoint(Callback):
         "Start the clock, and restore what the last run recorded"
         self.start = time.time()
         self.before = 0.  # seconds of earlier launches
-        self.machines = [device_name(self.dls.device)]
+        self.ran_on = [device_name(self.dls.device)]
         if self.state: self.restore(self.state)
         self.state = None
 
@@ -96,7 +96,7 @@ def content(self:Checkpoint)->dict:
     records = {cb.name: {k: getattr(cb, k) for k in cb.saved} for cb in self.learn.cbs if hasattr(cb, 'saved')}
     return dict(epoch=self.epoch, settings=self.settings, model=model.state_dict(), opt=self.opt.state_dict(),
                 values=[list(v) for v in self.recorder.values], smooth=(float(smooth.val),smooth.count),
-                records=records, seconds=self.seconds, machines=self.machines)
+                records=records, seconds=self.seconds, machines=self.ran_on)
 
 # %% ../../nbs/5_reference/05_resume.ipynb #60f9b796
 @patch
@@ -125,7 +125,7 @@ def restore(self:Checkpoint,
     "Restore clock, losses, metrics and other callbacks"
     self.before = state['seconds']
     smooth = self.recorder.smooth_loss
-    self.machines = list(dict.fromkeys([*state.get('machines', []),*self.machines]))
+    self.ran_on = list(dict.fromkeys([*state.get('machines', []),*self.ran_on]))
     if bar := getattr(getattr(self.learn, 'progress', None), 'mbar', None):  # begins at 0 and estimates from its start
         bar.update(0)
         bar.main_bar.start_t -= self.before
@@ -153,5 +153,5 @@ def fit_resumable(self:Learner,
     self._do_fit = epochs  # fastai's `start_epoch` would run the callbacks of the skipped epochs, this one among them
     try: self.fit(n_epoch, lr, cbs=L(EpochSeed(seed), checkpoint)+L(cbs))
     finally: del self._do_fit
-    self.machines = checkpoint.machines
+    self.machines = checkpoint.ran_on
     return checkpoint.seconds
