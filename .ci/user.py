@@ -207,7 +207,15 @@ class Modules:
 
     def parallel(tmp):
         x = torch.tensor([1.,2.])
-        assert parallel.in_turn(lambda: parallel.sum_ranks(x)).tolist()==[1.,2.]  # one process
+        assert parallel.main_process_first(lambda: parallel.sum_ranks(x)).tolist()==[1.,2.]  # one process
+
+    def runs(tmp):
+        made = settings.HadaptiveSettings(source=str(images(tmp)), size=32, epochs=1, bs=8, valid=.25)
+        runs.train_source(made, tmp/'out')
+        found = runs.read_run(tmp/'out')
+        assert (found['train_images'],found['valid_images'],found['test_images'])==(18,6,0)
+        assert sorted(f.name for f in (tmp/'out').iterdir())==sorted(runs.RUN_FILES[:4])
+        assert len(pd.read_csv(tmp/'out/epochs.csv'))==1
 
     def classifier(tmp):
         clf = classifier.ImageClassifier(epochs=1, size=32, bs=8).fit(images(tmp))
@@ -325,7 +333,7 @@ import torch
 for n in CORE: importlib.import_module('hadaptive_nbdev.'+n)
 from hadaptive_nbdev.models import hadaptive_net_s
 print(hadaptive_net_s(num_classes=3).eval()(torch.randn(1, 3, 64, 64)).shape)
-for n in ('train.learner','train.data','train.memory','train.resume','train.parallel','deploy.classifier'):
+for n in ('train.learner','train.data','train.memory','train.resume','train.parallel','train.runs','deploy.classifier'):
     try: importlib.import_module('hadaptive_nbdev.'+n)
     except ImportError as e: assert str(e)=="fastai is not installed: pip install 'hadaptive_nbdev[train]'", e
     else: raise AssertionError(n)

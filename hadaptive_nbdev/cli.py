@@ -10,7 +10,7 @@ import warnings
 
 from fastcore.script import call_parse
 
-from .records import RELEASE,at_least,installed,one_line_errors,several,version_option
+from .records import RELEASE,at_least,installed,one_line_errors,positionals,version_option
 from .train.settings import HadaptiveSettings,with_fields
 
 # %% ../nbs/4_howto/06_commands.ipynb #078c0fef
@@ -29,7 +29,7 @@ def hadaptive_train(
     "Train a Hadaptive-Net; leaves weights.safetensors, epochs.csv, curves.png, run.json. Killed, it goes on"
     with one_line_errors('hadaptive_train'):
         record = HadaptiveSettings(**settings)  # checked before anything is imported or read
-        from hadaptive_nbdev.train.learner import train_source
+        from hadaptive_nbdev.train.runs import train_source
         train_source(record, out, restart)
 
 # %% ../nbs/4_howto/06_commands.ipynb #6be7fc61
@@ -55,7 +55,7 @@ def hadaptive_export(
 # %% ../nbs/4_howto/06_commands.ipynb #c6441726
 @call_parse
 def hadaptive_predict(
-    files:several('the network, unless --model names it, and image files', '+'),
+    files:positionals('the network, unless --model names it, and image files', '+'),
     model:str='',        # weights.onnx, weights.safetensors, or the name of trained weights (a wrong one lists them)
     top:int=5,           # classes per image
     device:str='cpu',    # cpu or cuda
@@ -73,7 +73,7 @@ def hadaptive_predict(
 # %% ../nbs/4_howto/06_commands.ipynb #830dbcd7
 @call_parse
 def hadaptive_cost(
-    names:several("networks: ours, the paper's, or any of torchvision and timm; none: all of ours and the paper's")=(),
+    names:positionals("networks: ours, the paper's, or any of torchvision and timm; none: all of ours and the paper's")=(),
     classes:int=100, # outputs
     side:int=224,    # of the square RGB image, pixels
     version:version_option=RELEASE,

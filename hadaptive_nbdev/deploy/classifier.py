@@ -23,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 from .predict import Predictor,load_image
 from ..models import save_weights
 from ..train.data import get_dls,image_files
-from ..train.learner import train
+from ..train.runs import train
 from ..train.memory import in_memory
 from ..train.settings import HadaptiveSettings
 

@@ -27,7 +27,7 @@ from .products import inverted
 from .roofline import LAYOUTS,bench_check,bench_modules,bench_networks,bench_roofline
 from .timing import Bench,add_times,code_key,graphed,rotate
 from ..models import MODELS
-from ..records import RELEASE,Rows,at_least,error_line,one_line_errors,several,version_option
+from ..records import RELEASE,Rows,at_least,error_line,one_line_errors,positionals,version_option
 
 # %% ../../nbs/3_speed/05_latency.ipynb #648c8785
 def onnx_session(
@@ -515,7 +515,7 @@ def benchmark(
 @call_parse
 def hadaptive_bench(
     what:str,            # what to time: kernel, latency, training or cpu (training on a CPU)
-    names:several("latency: of which networks, of ours, the paper's, torchvision and timm; none: Table 5's")=(),
+    names:positionals("latency: of which networks, of ours, the paper's, torchvision and timm; none: Table 5's")=(),
     parts:str='',        # parts of it, separated by commas; empty: all
     device:str='',       # cuda, or cpu (PyTorch's operations for the kernel); none: cuda for kernel, cpu for latency
     out:str='results',   # folder of the CSV files; what has its rows there is not measured again

@@ -32,7 +32,7 @@ from ..models import MODELS,save_weights
 from ..records import RELEASE,Rows,at_least,error_line,file_lock,one_line_errors,stamp,version_option,write_whole
 from ..surgery import replace_blocks
 from ..train.data import get_dls
-from ..train.learner import sizes,train
+from ..train.runs import sizes,train
 from ..train.memory import in_memory
 from ..train.settings import TrainSettings
 

@@ -65,38 +65,44 @@ def _check_images(files, broken):
     return [f for f,fault in zip(files, faults) if not fault]
 
 def _name_empty(folder, files):
-    "Say which folders are no classes, though they hold files"
+    "Print which folders hold files but no images"
     known = {f.relative_to(folder).parts[0] for f in files}
     others = [p for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith('.') and p.name not in known]
     if empty := [p.name for p in others if get_files(p)]:
         print(f'left out {", ".join(empty)}: no file there ends in {", ".join(SUFFIXES)}')
 
+def _check_flat(path, held):
+    "Raise if a folder without train/ holds more than class folders"
+    deep = next((f for f in image_files(path) if len(f.relative_to(path).parts) > 2), None)
+    if held or deep:
+        raise ValueError(f'source={str(path)!r}: has no train folder, but {held or deep}; must hold train/<class>/ '
+                         f'and, for a test set, one of {", ".join(HELD_OUT)}; or <class>/ with images')
+
+def _class_images(folder): return sorted(f for f in image_files(folder) if f.parent!=folder)
+
 def _folder_items(path):
+    "Training images and test images of a folder"
     check_source(str(path))
     path = Path(path).expanduser()
     train = path/'train' if (path/'train').is_dir() else path
     held = next((path/h for h in HELD_OUT if (path/h).is_dir()), None)
-    if train==path:
-        deep = next((f for f in image_files(path) if len(f.relative_to(path).parts) > 2), None)
-        if held or deep:
-            raise ValueError(f'source={str(path)!r}: has no train folder, but {held or deep}; must hold train/<class>/ '
-                             f'and, for a test set, one of {", ".join(HELD_OUT)}; or <class>/ with images')
-    items = [sorted(f for f in image_files(p) if f.parent!=p) if p else [] for p in (train, held)]
-    if not items[0]: raise ValueError(f'source={str(path)!r}: no images in class folders under {train}')
-    _name_empty(train, items[0])
-    return items
+    if train==path: _check_flat(path, held)
+    images = _class_images(train)
+    if not images: raise ValueError(f'source={str(path)!r}: no images in class folders under {train}')
+    _name_empty(train, images)
+    return images,_class_images(held) if held else []
 
 # %% ../../nbs/5_reference/02_data.ipynb #4b2f156b
 def downloaded(
     source:str, # a name in `SOURCES` with a `url`
 )->Path: # with all its images
-    "The folder of a set, downloaded if need be"
+    "The folder of a set, downloaded if necessary"
     url,images = (SOURCES[source][k] for k in ('url','images'))
     try:
         with contextlib.nullcontext() if draws_bars() else contextlib.redirect_stdout(io.StringIO()): path = untar_data(url)
     except OSError: raise
     except Exception as e:
-        raise OSError(f'source={source!r}: the download is damaged or was broken off ({error_line(e)})') from None
+        raise OSError(f'source={source!r}: the download is damaged or was interrupted ({error_line(e)})') from None
     n = len(image_files(path))
     if n < images:
         raise OSError(f'source={source!r}: {n} of {images} images in {str(path)!r}; delete it to download it again')
@@ -138,7 +144,7 @@ def _check_classes(source, labels, test_labels):
     strange = sorted(set(test_labels) - set(counts))
     if strange:
         which = ', '.join(strange[:5])
-        raise ValueError(f'source={str(source)!r}: the test set has classes that training has not: {which}')
+        raise ValueError(f'source={str(source)!r}: the test set has classes that training lacks: {which}')
 
 def _split(labels, share, bs, seed):
     "Indices of the validation images, classes in proportion, each of them in both parts"
@@ -174,6 +180,12 @@ def _block(get_x, get_y, valid, size, augment, crop=0., **views):
                      item_tfms=per_image, batch_tfms=[*per_batch, Normalize.from_stats(*imagenet_stats)])
 
 # %% ../../nbs/5_reference/02_data.ipynb #2a71dd4c
+def _check_options(broken, valid_pct, crop, augment):
+    if broken not in ('error','skip'): raise ValueError(f"broken={broken!r}: must be 'error' or 'skip'")
+    if not 0 < valid_pct < 1: raise ValueError(f'valid_pct={valid_pct}: must be between 0 and 1')
+    if crop and not .01 <= crop <= 1: raise ValueError(f'crop={crop}: must be from .01 to 1, or 0')
+    if crop and not augment: raise ValueError(f'crop={crop}: random crops, must be 0 with augment=False')
+
 def get_dls(
     source='digits',       # a name in `SOURCES`, or a folder in class-folder layout
     size:int=None,         # image side the network sees, pixels; None: the source's own, 224 for a folder
@@ -189,10 +201,7 @@ def get_dls(
     **kwargs
 )->DataLoaders: # training and validation batches; `.test_items` holds what is kept apart, `.size` the image side
     "Data loaders of a source; the validation images come out of the training images"
-    if broken not in ('error','skip'): raise ValueError(f"broken={broken!r}: must be 'error' or 'skip'")
-    if not 0 < valid_pct < 1: raise ValueError(f'valid_pct={valid_pct}: must be between 0 and 1')
-    if crop and not .01 <= crop <= 1: raise ValueError(f'crop={crop}: must be from .01 to 1, or 0')
-    if crop and not augment: raise ValueError(f'crop={crop}: random crops, must be 0 with augment=False')
+    _check_options(broken, valid_pct, crop, augment)
     opts = dict(SOURCES.get(str(source), dict(size=224)))
     own = opts.pop('size')
     size = size or own
@@ -200,7 +209,7 @@ def get_dls(
     labels,test_labels = ([get_y(o) for o in part] for part in (items, test))
     _check_classes(source, labels, test_labels)
     items = _subset(items, labels, limit, seed)
-    if get_x is _photo: items,test = _check_images(items, broken),_check_images(test, broken)
+    if get_x is _photo: items,test = (_check_images(part, broken) for part in (items, test))
     labels = [get_y(o) for o in items]
     _check_classes(source, labels, test_labels)
     block = _block(get_x, get_y, _split(labels, valid_pct, bs, seed), size, augment, crop, **opts)
@@ -215,5 +224,5 @@ def get_test_dl(
 ): # labelled batches of the test images, transformed as in validation
     "The test set that `get_dls` kept apart"
     if not len(getattr(dls, 'test_items', ())):
-        raise ValueError('dls: has no test images; the source needs a test, val or valid folder beside train')
+        raise ValueError('dls: has no test images; the source needs a test, val or valid folder next to train')
     return dls.test_dl(dls.test_items, with_labels=True)

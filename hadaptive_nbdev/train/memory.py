@@ -42,7 +42,7 @@ def random_affine(
     flip:bool=True,      # mirror half of them?
     device=None,         # of the result, and of the random numbers
 )->Tensor: # (n, 2, 3), for `affine_grid`
-    "Random zoom, place, angle and mirror image, one affine map each"
+    "Random zoom, shift, angle and mirror image, one affine map for each image"
     if not 0 < min_scale <= 1: raise ValueError(f'min_scale={min_scale}: must be above 0 and at most 1')
     u,a,tx,ty,m = 2*torch.rand(5, n, device=device)-1
     s = 1-(1-min_scale)*(1+u)/2
@@ -59,7 +59,7 @@ def normalised(
     gain=1.,           # contrast about the middle, a number or (B,)
     offset=0.,         # brightness, in units of the whole range; a number or (B,)
 )->Tensor: # (B, 3, H, W), channels last
-    "Bytes to what the networks take: ImageNet's mean and deviation, after contrast and brightness"
+    "Normalise bytes by ImageNet's mean and deviation, after contrast and brightness"
     mean,std = _stats(x.device)
     gain,offset = (v.view(-1, 1, 1, 1) if isinstance(v, Tensor) else v for v in (gain, offset))
     x = x.float().contiguous(memory_format=torch.channels_last)
@@ -68,10 +68,10 @@ def normalised(
 # %% ../../nbs/5_reference/03_memory.ipynb #8df2985d
 def resampled(
     x:Tensor,    # (B, 3, S, S), uint8
-    maps:Tensor, # (B, 2, 3), places in the new image -> places in `x`
+    maps:Tensor, # (B, 2, 3), points of the new image -> points of `x`
     size:int,    # side of the new image, pixels
 )->Tensor: # (B, 3, size, size), float, 0 to 255
-    "Images seen through affine maps, reflected at their edges"
+    "Resample images through affine maps, reflected at their edges"
     grid = F.affine_grid(maps, (len(x),3,size,size), align_corners=False)
     return F.grid_sample(x.float(), grid, padding_mode='reflection', align_corners=False)
 
@@ -92,7 +92,7 @@ def random_crops(
     flip:bool=True,     # mirror half of them?
     device=None,        # of the result, and of the random numbers
 )->Tensor: # (n, 2, 3), for `resampled`
-    "Random windows, their sides' ratio from 3/4 to 4/3, one affine map each"
+    "Random windows with sides in a ratio from 3/4 to 4/3, one affine map for each image"
     u,r,tx,ty,m = 2*torch.rand(5, n, device=device)-1
     area = 1-(1-min_area)*(1+u)/2
     ratio = (r*math.log(4/3)).exp()
@@ -128,7 +128,7 @@ def _check_full(n, bs, world):
 
 # %% ../../nbs/5_reference/03_memory.ipynb #6e173581
 class MemoryLoader(DataLoader):
-    "Batches of images that are on the device already"
+    "Batches of images that are already on the device"
     def __init__(self,
         images:Tensor,      # (N, 3, S, S), uint8
         labels:Tensor,      # (N,), int64
@@ -144,7 +144,8 @@ class MemoryLoader(DataLoader):
 
     def get_idxs(self):
         "This process' part of an epoch's order"
-        idxs,batch = super().get_idxs(),self.bs*self.world
+        idxs = super().get_idxs()
+        batch = self.bs*self.world
         return idxs[self.rank:len(idxs)//batch*batch if self.drop_last else None:self.world]
 
     def __len__(self):
@@ -169,7 +170,7 @@ class MemoryLoader(DataLoader):
         raise AttributeError(f'{k}: images in memory have no files; give the learner the loaders they come from')
 
     def to_detach(self, b, cpu=True, gather=True):
-        "Without gathering: sums over processes are made once, at the end"
+        "Detach without gathering: sums over processes are made once, at the end"
         return to_detach(b, cpu, gather=False)
 
 # %% ../../nbs/5_reference/03_memory.ipynb #8272961d
@@ -215,7 +216,7 @@ def _bytes(dls, cache):
 
 # %% ../../nbs/5_reference/03_memory.ipynb #7b7f5988
 def _check_loaders(dls, cache):
-    "Raise if the images cannot be kept so that the network sees the same"
+    "Raise if the network would not see the same images from memory"
     if cache and not hasattr(dls, 'size'):
         raise ValueError(f'cache={str(cache)!r}: only for loaders from `get_dls`, which say how their images were made')
     norm = next((f for f in dls.train.after_batch.fs if isinstance(f, Normalize)), None)
@@ -233,9 +234,10 @@ def in_memory(
     cache=None,         # folder that keeps decoded images, for loaders from `get_dls`; None: nothing is kept
     device=None,        # where the bytes are; None: where the batches of `dls` go
 )->DataLoaders: # with `.vocab`, `.size`, `.source`, and `.test` if there are test images
-    "Dataloaders of the same images, decoded once and kept on the device as bytes"
+    "Loaders of the same images, decoded once and kept on the device as bytes"
     _check_loaders(dls, cache)
-    device,source = torch.device(device or dls.device or 'cpu'),getattr(dls, 'source', '')
+    device = torch.device(device or dls.device or 'cpu')
+    source = getattr(dls, 'source', '')
     t = {k: v.to(device) for k,v in _bytes(dls, cache).items()}
     crop = _crop(dls)
     size = dls.size if crop else t['train_images'].shape[-1]
