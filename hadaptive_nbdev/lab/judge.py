@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['by_seed', 'summary', 'verdict', 'estimate', 'judge', 'control', 'finds_control', 'verdicts', 'plot_claims',
-           'speed_verdict', 'holm', 'paired', 'compared', 'interval', 'cells', 'forest']
+           'speed_verdict', 'holm', 'paired', 'compared', 'interval', 'cells', 'forest', 'as_markdown', 'protocol',
+           'claims_table', 'control_sentence']
 
 # %% ../../nbs/2_evidence/01_judging.ipynb #7b0f01a2
 import numpy as np
@@ -216,3 +217,48 @@ def forest(
     ax.set(xlabel=xlabel, ylim=(-.6,len(table)-.4))
     ax.set_yticks(y, table.index)
     for label in ax.get_yticklabels(): label.set_fontweight('bold' if label.get_text() in bold else 'normal')
+
+# %% ../../nbs/2_evidence/01_judging.ipynb #7b0f01a7
+def as_markdown(
+    table:pd.DataFrame, # of text; its index is the first column
+)->str:
+    "A table for `Markdown`"
+    lines = [[table.index.name or '',*table.columns],['---']*(table.shape[1]+1)]
+    lines += [[i,*row] for i,row in zip(table.index, table.to_numpy())]
+    return '\n'.join('| '+' | '.join(map(str, line))+' |' for line in lines)
+
+def protocol(
+    done:dict, # budget -> rows from `results`
+)->pd.DataFrame: # of text, a column per budget
+    "How the runs of a study were trained"
+    def column(r):
+        one = r.iloc[0]
+        seeds = [f"{', '.join(map(str, sorted(g.seed.unique())))} on {d}, {g.minutes.median():.1f} minutes a run" for d,g in r.groupby('device', sort=False)]
+        return {'images': f"{one.source}, {one.classes} classes, {one['size']}×{one['size']} pixels",
+                'training images': f'{one.train_images:,}', 'validation images': f'{one.valid_images:,}, of the training set',
+                'test images': f'{one.test_images:,}, read once, after the last epoch', 'epochs': one.epochs, 'batch': one.bs,
+                'learning rate': f'{one.lr:g}', 'precision': one.precision, 'seeds': '<br>'.join(seeds),
+                'PyTorch': ', '.join(r.torch.unique()), 'first run': r.date.min(), 'commits': ', '.join(r.commit.unique())}
+    return pd.DataFrame({f'`{b}`': column(r) for b,r in done.items()}).rename_axis('budget')
+
+def claims_table(
+    judged:dict, # budget, or study and budget -> table from `verdicts`
+)->pd.DataFrame: # of text
+    "Claims and their verdicts for readers"
+    def points(v): return '' if np.isnan(v) else f'{v:+.2f}'
+    rows = [{'claim': claim.replace(' > ', ' better than '), 'budget': f'`{key if isinstance(key, str) else key[-1]}`',
+             'paper': points(r.paper), 'ours': points(r.ours), '95 % interval': interval(r.low, r.high, 2), 'seeds': r.n,
+             'verdict': r.verdict} for key,t in judged.items() for claim,r in t.iterrows()]
+    return pd.DataFrame(rows).set_index('claim')
+
+def control_sentence(
+    budget:str,   # its name
+    what:str,     # how the difference is said: 'with its blocks the network differs from … by'
+    r:pd.Series,  # a row of `judge`
+)->str:
+    "Whether a budget finds a control, and what follows"
+    found,so = 'not found','So only differences clear of zero count.'
+    if r.low>0: found,so = 'found','So an absent difference counts, too.'
+    if r.high<0: found,so = 'the other way round','So no difference counts.'
+    seeds = f'{r.n} seed{"s" if r.n>1 else ""}'
+    return f'**The control at `{budget}`** is {found}: {what} {r.ours:+.1f} points ({" ".join(filter(None, (interval(r.low, r.high), seeds)))}). {so}'
