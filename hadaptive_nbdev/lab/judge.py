@@ -111,12 +111,13 @@ def verdicts(
     claims:list,   # as for `judge`
     metric='test_accuracy', # column, a share
     out='results', # folder of runs.csv
-)->pd.DataFrame: # `judge` of all seeds, but undecided by two, and where the budget's own number of them says otherwise
+)->pd.DataFrame: # `judge` of all seeds, but undecided with two, and where the budget's number of seeds says otherwise
     "What the rows say of claims"
     runs = results(study, budget, out=out)
     def by(n): return judge(study, runs[runs.seed<n], claims, metric, finds_control(study, budget, claims, out, n))
     wanted = BUDGETS[budget]['seeds']
-    table,first = by(10),by(wanted).verdict
+    table = by(10)
+    first = by(wanted).verdict
     enough = (table.n>=min(wanted, 3)) | (table.n<2)  # one has no interval, and no verdict
     return table.assign(verdict=table.verdict.where(enough & ((first==table.verdict) | (first=='not yet tested')), 'undecided'))
 
@@ -206,7 +207,7 @@ def forest(
     bold=(),            # labels to be found at a glance
     xlabel='difference in test accuracy (points)',
 ):
-    "A row per label: the difference with its interval, the paper's as a ring"
+    "A row per label: the difference with its interval, the paper's as a diamond"
     y = np.arange(len(table))[::-1]
     for name,k,r in zip(table.index, y, table.itertuples()):
         colour = getattr(r, 'colour', '#b5443c' if r.high<0 else '#2a6f4e' if r.low>0 else '#555555')
@@ -261,4 +262,4 @@ def control_sentence(
     if r.low>0: found,so = 'found','So an absent difference counts, too.'
     if r.high<0: found,so = 'the other way round','So no difference counts.'
     seeds = f'{r.n} seed{"s" if r.n>1 else ""}'
-    return f'**The control at `{budget}`** is {found}: {what} {r.ours:+.1f} points ({" ".join(filter(None, (interval(r.low, r.high), seeds)))}). {so}'
+    return f'**The control at `{budget}`** is {found}: {what} {r.ours:+.1f} points ({", ".join(filter(None, (interval(r.low, r.high), seeds)))}). {so}'

@@ -29,7 +29,8 @@ def identity_of_places(
     scores:Tensor,  # (N, C), of N images
 )->dict: # three probabilities, over images, positions and draws
     "How often a position keeps its pair: training against inference, two images in training, two images in inference"
-    was,other = chooser.training,torch.randperm(len(scores), generator=torch.Generator().manual_seed(0))
+    was = chooser.training
+    other = torch.randperm(len(scores), generator=torch.Generator().manual_seed(0))
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         train,again = (chooser.train().by_score(scores)[0] for _ in range(2))

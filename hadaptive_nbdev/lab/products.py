@@ -326,7 +326,8 @@ def examine(
 )->dict: # accuracy with products zeroed, and how often positions keep their pairs; means over modules
     "What a row of a study of products holds in addition to its accuracy"
     model = model.eval()
-    found,scores = {n: m for n,m in model.named_modules() if isinstance(m, TopK)},{}
+    found = {n: m for n,m in model.named_modules() if isinstance(m, TopK)}
+    scores = {}
     def note(name): return lambda m,a,out: scores.setdefault(name, []).append(out)
     hooks = [m.scorer.register_forward_hook(note(n)) for n,m in found.items()]
     accuracy_of(model, batches)

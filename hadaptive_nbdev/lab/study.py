@@ -118,7 +118,7 @@ def _across(width, n, **options):
     return _blocks(act='none', block='behind', width=width, n=n, across=True, **options)
 
 STUDIES |= dict(  # networks of three blocks and 64 channels (chapter 2.2); 120 products unless said otherwise
-    products={  # controls, the paper's module, forms that may count
+    products={  # controls, the paper's module, variants of products
         'inverted, same cost':       _blocks(**_IB),
         'inverted, same width':      _blocks(block='wide', width=184),
         'inverted, parameters of ACH': _blocks(block='wide', width=148),
@@ -145,7 +145,7 @@ STUDIES |= dict(  # networks of three blocks and 64 channels (chapter 2.2); 120 
 
 # %% ../../nbs/5_reference/10_studies.ipynb #cc17fe35
 STUDIES |= dict(
-    places={  # behind the filter and in the head; each beside an inverted bottleneck of its cost
+    places={  # behind the filter and in the head; each with an inverted bottleneck of its cost
         'behind the filter':         _blocks(block='behind', width=64, n=120, pairs='spread'),
         'across the filter':         _blocks(block='behind', width=64, n=120, across=True, pairs='spread'),
         'copies behind':             _blocks(block='behind', width=64, n=120, op='copy', pairs='spread'),
@@ -160,7 +160,7 @@ STUDIES |= dict(
 
 # %% ../../nbs/5_reference/10_studies.ipynb #41dc8824
 STUDIES |= dict(
-    choice={  # why the choice hurts: one thing at a time from the paper's module to fixed pairs
+    choice={  # why the choice hurts: one change at a time from the paper's module to fixed pairs
         'as published':              _blocks(**_ACH),
         'BatchNorm':                 _blocks(**_ACH, norm='batch'),
         'unnormalised factors':      _blocks(**_ACH, norm='unnormalized'),
@@ -282,14 +282,14 @@ STUDIES |= dict(
         '64 channels, 120 copies, spread, ReLU6': _mix(64, 120, op='copy', pairs='spread', expand_act='relu6'),
         'no products, ReLU6':             _mix(64, 0, expand_act='relu6'),
         '118 channels, 28 copies, ReLU6': _mix(118, 28, op='copy', expand_act='relu6')},  # of the first channels only
-    held_out={  # with the budget bench_tiny: other images than those that the forms were chosen with
+    held_out={  # with the budget bench_tiny: other images than those that the variants were chosen with
         'inverted, ReLU6':                _blocks(**_IB, expand_act='relu6'),
         'no products, ReLU6':             _mix(64, 0, expand_act='relu6'),
         'ACH, as published':              _blocks(**_ACH),
         '64 channels, 120 pairs, spread, ReLU6': _mix(64, 120, pairs='spread', expand_act='relu6'),
         '118 channels, 28 pairs, spread, ReLU6': _mix(118, 28, pairs='spread', expand_act='relu6'),
         '118 channels, 28 copies, spread, ReLU6': _mix(118, 28, op='copy', pairs='spread', expand_act='relu6')},
-    confirm={  # another network and other images than those that the forms were chosen with
+    confirm={  # another network and other images than those that the variants were chosen with
         'as published':        _arm(None, 'hadaptive_net_s'),
         'steady, Hardswish':   _arm(None, 'hadaptive_net_s', **_FIXED_RELU6 | dict(act='hardswish')),
         'steady, ReLU6':       _arm(None, 'hadaptive_net_s', **_FIXED_RELU6),
@@ -315,7 +315,7 @@ STUDIES['soft_duel'] = {  # with ten seeds
                                        '118 channels, 28 pairs, DySoft, features ReLU6',
                                        '118 channels, 28 copies, DySoft, features ReLU6')},
     'inverted, ReLU everywhere':          STUDIES['relu']['inverted, ReLU everywhere']}
-STUDIES['soft_frontier'] = {  # at three costs, each beside an inverted bottleneck of the same MACs
+STUDIES['soft_frontier'] = {  # at three costs, each with an inverted bottleneck of the same MACs
     **{f'{n} pairs, DySoft, features ReLU6': _blocks(**_FEATURES, **({} if n==120 else dict(n=n)))
        for n in (28,120,276)},
     **{f'inverted, {w}, ReLU6': _blocks(block='wide', width=w, expand_act='relu6') for w in (80,134,224)}}
@@ -408,7 +408,7 @@ STUDIES['bench_lr'] = {f'{name}, {lr:g}': dict(arm, lr=lr, test=False)
                      ('ACH', _blocks(**_ACH)), ('ACH, fixed', _blocks(**_ACH, learnable=False)))
     for lr in (1e-3,4e-3,8e-3,16e-3)}
 STUDIES['duel_lr'] = {f'{a}, {lr:g}': dict(STUDIES[s][a], lr=lr, test=False)
-    for lr in (8e-3,16e-3)  # beside the budget's
+    for lr in (8e-3,16e-3)  # in addition to the budget's
     for s,a in (('duel','inverted, ReLU6'), ('duel','64 channels, 120 pairs, spread, ReLU6'),
                 ('duel','118 channels, 28 pairs, spread, ReLU6'), ('soft_duel','120 pairs, DySoft, features ReLU6'),
                 ('duel','64 channels, 120 copies, spread, ReLU6'))}
@@ -471,8 +471,8 @@ def plan(
     b = BUDGETS[budget]
     same = dict(source=source or b['data'], valid=b.get('valid_pct', .1), limit=b['limit'] or 0, compile=compile)
     same |= {k: b[k] for k in ('size','crop','epochs','bs','lr','warmup','precision') if k in b}
-    network,more = ('arch','blocks','options'),('lr','test')
-    arms = [dict(arm={k: a[k] for k in network}, **{k: a[k] for k in more if k in a}) for a in STUDIES[study].values()]
+    arms = [dict(arm={k: a[k] for k in ('arch','blocks','options')}, **{k: a[k] for k in ('lr','test') if k in a})
+            for a in STUDIES[study].values()]
     n = seeds or (1 if study.endswith('lr') else b['seeds'])
     return [StudyRun(**same | arm, seed=seed) for seed in range(n) for arm in arms]
 
@@ -518,7 +518,8 @@ def epochs_of(
     learn, # from `train`
 )->pd.DataFrame: # a row per epoch: losses, accuracies, each module's temperature, entropy of selection and pairs kept
     "Table of the epochs of a run"
-    log,table = learn.selection_recorder.log,learn.epochs
+    log = learn.selection_recorder.log
+    table = learn.epochs
     for col in ('tau','entropy','kept') if len(log) else ():
         table = table.join(log.pivot(index='epoch', columns='module', values=col).add_prefix(f'{col} '))
     return table.round(5)
@@ -578,7 +579,9 @@ def do_runs(
     minutes:float=0., # begin none after so many minutes; 0: no limit
 ): # yields each run that ended, with its result or its error
     "Runs in processes of their own"
-    queue,running,stop = list(runs),{},time.time()+60*minutes if minutes else float('inf')
+    queue = list(runs)
+    running = {}
+    stop = time.time()+60*minutes if minutes else float('inf')
     threads = max(torch.get_num_threads()//jobs, 1)
     with ProcessPoolExecutor(jobs, get_context('spawn'), _begin, (threads,)) as pool:
         while running or (queue and time.time()<stop):
@@ -627,7 +630,9 @@ def do_study(
     "Do the runs of a study that have no row yet, one row each"
     at_least(1, jobs=jobs)
     at_least(0, minutes=minutes)
-    runs,rows,failed = plan(study, budget, source, seeds, compile),rows_of(out, budget),[]
+    runs = plan(study, budget, source, seeds, compile)
+    rows = rows_of(out, budget)
+    failed = []
     todo = [r for r in runs if not rows.done(run=run_key(r))]
     print(f'{study}, {budget}: {len(runs)} runs, {len(runs)-len(todo)} done before', flush=True)
     if not todo: return
@@ -651,7 +656,8 @@ def results(
     out='results',    # folder of runs.csv
 )->pd.DataFrame: # a row per run that is done: `arm`, seed and the row's columns; empty if there is none
     "The rows of a study"
-    path,names = rows_of(out, budget).path,list(STUDIES[study])
+    path = rows_of(out, budget).path
+    names = list(STUDIES[study])
     nothing = pd.DataFrame(columns=['arm','seed','test_accuracy'])
     if not path.exists(): return nothing
     table = pd.read_csv(path, dtype=dict(run=str, blocks=str)).set_index('run', drop=False)
