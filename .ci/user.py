@@ -303,17 +303,25 @@ class Lab:
         assert len(failed)==1 and 'too much' in failed[0] and len(done)==1
 
     def study(tmp):
+        runs = study.plan('order', 'smoke', seeds=2)
+        assert [r.seed for r in runs]==[0,0,1,1] and len({study.run_key(r) for r in runs})==4
+
+    def judge(tmp):
         arms = list(study.STUDIES['order'])
         runs = pd.DataFrame([dict(arm=a, seed=s, test_accuracy=.5+.01*s+.02*k+.001*s*k) for s in range(3) for k,a in enumerate(arms)])
-        row = study.judge('order', runs, [(arms[1], arms[0])]).iloc[0]
+        row = judge.judge('order', runs, [(arms[1], arms[0])]).iloc[0]
         d = [100*(.02+.001*s) for s in range(3)]
         mean = sum(d)/3; sd = (sum((v-mean)**2 for v in d)/2)**.5
         assert abs(row.ours-mean)<1e-9 and abs(row.high-mean-4.302653*sd/3**.5)<1e-5  # Student's t, two degrees of freedom
 
     def products(tmp):
+        x = torch.randn(2, 6, 3, 3)
+        assert_close(products.Pairs(6, 6, norm=None)(x, x), products_of(x[:,:4]))
+
+    def positions(tmp):
         a,b = (torch.stack([torch.randperm(7)[:4] for _ in range(50)]) for _ in range(2))
         pairs = [[[set(p) for p in itertools.combinations(row, 2)] for row in s.tolist()] for s in (a, b)]
-        assert products.same_pair(a, b).tolist()==[[p==q for p,q in zip(*rows)] for rows in zip(*pairs)]
+        assert positions.same_pair(a, b).tolist()==[[p==q for p,q in zip(*rows)] for rows in zip(*pairs)]
 
     def bench_command(tmp):
         output('hadaptive_nbdev.lab.bench latency hadaptive_net_s --device cpu --parts eager --quick', tmp)
