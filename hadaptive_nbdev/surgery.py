@@ -51,7 +51,8 @@ def _watched(model, see):
 class _Trace:
     "Shapes in and out of every module's calls in one inference on zeros; which modules attend"
     def __init__(self, model, size):
-        self.calls,counter = {},FlopCounterMode(display=False)
+        self.calls = {}
+        counter = FlopCounterMode(display=False)
         def see(m, args, out):
             maps = len(args)==1 and isinstance(args[0], Tensor) and isinstance(out, Tensor)
             self.calls.setdefault(m, []).append((tuple(args[0].shape), tuple(out.shape)) if maps else None)
@@ -130,7 +131,8 @@ def _is_act(m):
 
 def _widest_act(m, trace):
     "The activation on the widest map, or None"
-    mine,vector = set(m.modules()),prod(trace.calls[m][0][0][2:])==1
+    mine = set(m.modules())
+    vector = prod(trace.calls[m][0][0][2:])==1
     acts = [a for a,calls in trace.calls.items() if a in mine and _is_act(a) and calls[0]]
     acts = [a for a in acts if vector or prod(trace.calls[a][0][0][2:])>1]  # not of the pooled vector
     return max(acts, key=lambda a: prod(trace.calls[a][0][0]), default=None)
@@ -201,7 +203,8 @@ def _see(model, size):
 # %% ../nbs/4_howto/05_surgery.ipynb #168128da
 def _find(model, size):
     "The blocks, and the trace in which they were found"
-    trace,found = _see(model, size),[]
+    trace = _see(model, size)
+    found = []
     def inside(name): return any((f+'.').startswith(name+'.') for f in found)
     for name,m in reversed(list(model.named_modules())):  # inner before outer
         if not name or not _one_map(trace, m) or isinstance(m, (nn.Conv2d,nn.Linear)) or inside(name): continue
@@ -287,7 +290,8 @@ def _overlap(a, b): return (a+'.').startswith(b+'.') or (b+'.').startswith(a+'.'
 # %% ../nbs/4_howto/05_surgery.ipynb #f97ece6a
 def _chosen(model, where, downsample, found, trace):
     "Name -> `Block` of the modules to replace"
-    modules,(can,listing) = dict(model.named_modules()),_listing(found, downsample)
+    modules = dict(model.named_modules())
+    can,listing = _listing(found, downsample)
     names = _names(where, can, type(model).__name__, listing)
     def refuse(n, why): raise ValueError(f'where={n!r}: {why}; {listing}')
     for i,n in enumerate(names):
@@ -328,8 +332,8 @@ def replace_blocks(
     import pandas as pd
     size = _size(model, size)
     blocks,trace = _find(model, size)
-    chosen,modules = _chosen(model, where, downsample, {b.name: b for b in blocks}, trace),dict(model.named_modules())
-    old = {n: modules[n] for n in chosen}
+    chosen = _chosen(model, where, downsample, {b.name: b for b in blocks}, trace)
+    old = {n: model.get_submodule(n) for n in chosen}
     new = {n: _new_block(b, old[n], num_selected, kernel_size, se, act_layer, expand) for n,b in chosen.items()}
     rows = [_row(b, old[n], new[n]) for n,b in chosen.items()]
     _put(model, {old[n]: m for n,m in new.items()})

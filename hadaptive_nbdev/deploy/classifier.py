@@ -66,9 +66,10 @@ def fit(self:ImageClassifier,
     dls = in_memory(dls)
     with tempfile.TemporaryDirectory() as d:
         learn,self.results_ = train(dls, settings, d, quiet=not self.verbose, test=False)
-        self.classes_,self.model_ = np.array(dls.vocab),learn.model.eval()
-        size,weights = dls.size,Path(d)/'weights.safetensors'
-        save_weights(learn.model, weights, arch=self.arch, classes=list(dls.vocab), size=size)
+        self.classes_ = np.array(dls.vocab)
+        self.model_ = learn.model.eval()
+        weights = Path(d)/'weights.safetensors'
+        save_weights(learn.model, weights, arch=self.arch, classes=list(dls.vocab), size=dls.size)
         self.predictor_ = Predictor(weights)
     self.model_.cpu()
     return self
@@ -80,8 +81,9 @@ def predict_proba(self:ImageClassifier,
 )->np.ndarray: # (N, classes), in the order of `classes_`; rows sum to 1
     "Probability of each class"
     check_is_fitted(self, 'predictor_')
-    p,one = self.predictor_,isinstance(X, (str,Path))
-    files = sorted(image_files(X)) if one and Path(X).is_dir() else [X] if one else list(X)
+    p = self.predictor_
+    if not isinstance(X, (str,Path)): files = list(X)
+    else: files = sorted(image_files(X)) if Path(X).is_dir() else [X]
     if not files: raise ValueError(f'X={X!r}: must be image files or a folder with some')
     parts = [files[i:i+32] for i in range(0, len(files), 32)]
     return np.concatenate([p(np.stack([load_image(f, p.size, p.mean, p.std) for f in part])) for part in parts])

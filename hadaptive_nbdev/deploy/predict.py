@@ -97,7 +97,8 @@ def _torch(path, device):
     return IMAGENET | meta, partial(_scores, model.to(device), device)
 
 # %% ../../nbs/4_howto/02_predict.ipynb #a4580418
-NEEDED,COLUMNS = ('classes','size','mean','std'),('image','rank','class','probability')
+NEEDED = 'classes','size','mean','std'  # in a file's metadata
+COLUMNS = 'image','rank','class','probability'
 
 class Predictor:
     "A network from a file that predicts the classes of images"
@@ -116,7 +117,9 @@ class Predictor:
         meta,self.run = (_onnx if path.suffix=='.onnx' else _torch)(path, device)
         if missing := [k for k in NEEDED if k not in meta]:
             raise ValueError(f'{str(path)!r}: not made for prediction, its metadata lack {", ".join(missing)}')
-        self.classes,self.mean,self.std,self.single = meta['classes'],meta['mean'],meta['std'],meta.get('single', False)
+        self.classes = meta['classes']
+        self.mean,self.std = meta['mean'],meta['std']
+        self.single = meta.get('single', False)
         chs,*self.size = meta['size'] if isinstance(meta['size'], list) else [3,meta['size'],meta['size']]
         if chs!=3: raise ValueError(f'{str(path)!r}: takes images of {chs} channels, must be 3')
 
@@ -147,7 +150,8 @@ class Predictor:
     ): # a pandas table, a row per image and class, by falling probability: image, rank from 1, class, probability
         "The most likely classes of image files, as a table"
         import pandas as pd
-        images,rows = [images] if isinstance(images, (str,Path)) else list(images),[]
+        images = [images] if isinstance(images, (str,Path)) else list(images)
+        rows = []
         for i in range(0, len(images), bs):
             part = images[i:i+bs]
             for f,best in zip(part, self.rank(part, top)): rows += [(str(f), r, c, p) for r,(c,p) in enumerate(best, 1)]
@@ -163,7 +167,9 @@ def print_predictions(
 )->int: # images that could not be read
     "Print the most likely classes of each image"
     at_least(1, top=top)
-    predictor,table,failed,header = Predictor(model, device),csv.writer(sys.stdout, lineterminator='\n'),0,[COLUMNS]
+    predictor = Predictor(model, device)
+    table,header = csv.writer(sys.stdout, lineterminator='\n'),[COLUMNS]
+    failed = 0
     for f in images:
         try: best = predictor.rank([f], top)[0]
         except (ValueError,OSError) as e:
