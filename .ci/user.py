@@ -314,6 +314,16 @@ class Lab:
         mean = sum(d)/3; sd = (sum((v-mean)**2 for v in d)/2)**.5
         assert abs(row.ours-mean)<1e-9 and abs(row.high-mean-4.302653*sd/3**.5)<1e-5  # Student's t, two degrees of freedom
 
+    def publish(tmp):
+        (tmp/'index.json').write_text('{}')
+        name,run = next(iter(pretrained.trained().items()))
+        about = dict(arch='hadaptive_net_s', options={}, classes=['a','b','c'], run=run)
+        path = publish.publish(models.save_weights(net(), tmp/'w.safetensors', **about), 'hadaptive_net_s.new', tmp)
+        assert pretrained.weights_file('hadaptive_net_s.new', tmp)==path and path.stat().st_size < .6*(tmp/'w.safetensors').stat().st_size
+        p,n = run['test_accuracy'],run['test_images']
+        low,high = (float(v)/100 for v in publish.card(name, run).split('(95 %: ')[1].split(')')[0].split(' … '))
+        for end in (low,high): assert abs(abs(p-end)/math.sqrt(end*(1-end)/n)-1.96) < .2  # the ends are printed in tenths of a point
+
     def products(tmp):
         x = torch.randn(2, 6, 3, 3)
         assert_close(products.Pairs(6, 6, norm=None)(x, x), products_of(x[:,:4]))
