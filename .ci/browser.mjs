@@ -88,7 +88,7 @@ const themed = dark => {
     const s = style(e);
     if (contrast(s.color, s.backgroundColor) < 4.5 || dark && light(s.backgroundColor) > .3) { found.push(`${theme}: code hard to read: ${text(e)}`); break; }
   }
-  for (const e of all('main p > a')) if (contrast(style(e).color, page) < 4.5) { found.push(`${theme}: a link hard to read: ${text(e)}`); break; }
+  for (const e of all('main p > a')) if (contrast(style(e).color, e.matches('.btn') ? style(e).backgroundColor : page) < 4.5) { found.push(`${theme}: a link hard to read: ${text(e)}`); break; }
   for (const e of all('main pre > code:not(.sourceCode)')) if (style(e).color !== style(e.parentElement).color || !/ 0\)|transparent/.test(style(e).backgroundColor)) { found.push(`${theme}: printed text is coloured: ${text(e)}`); break; }
   for (const e of all('main img')) if (dark ? !/^brightness/.test(style(e).filter) : style(e).filter !== 'none') { found.push(`${theme}: a figure that glares, or in other colours: ${style(e).filter}`); break; }
   return [found, [style(document.body).fontFamily, style(document.body).fontSize, document.getElementById('quarto-header')?.offsetHeight].join(' ')];
@@ -111,7 +111,7 @@ const open = async (page, at) => {
   await page.setViewportSize(sizes.desktop);
   await page.goto(base+at, {waitUntil: 'load'});
   await page.evaluate(tools);
-  const [shown, broken] = await page.evaluate(() => [document.querySelectorAll('main .katex').length, [...document.images].filter(i => !i.naturalWidth).map(i => `broken image ${i.alt}`)]);
+  const [shown, broken] = await page.evaluate(() => [document.querySelectorAll('main .katex:not(.toc-narrow *)').length, [...document.images].filter(i => !i.naturalWidth).map(i => `broken image ${i.alt}`)]);
   const written = formulas[at]?.length ?? 0;
   rendered += shown;
   say('desktop', [...broken, ...shown === written ? [] : [`${shown} of ${written} formulas are rendered`], ...await page.evaluate(cut)]);
