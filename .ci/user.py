@@ -19,7 +19,7 @@ import hadaptive_nbdev
 
 LAB = sys.argv[1:]==['lab']
 FOUND = [m.name.removeprefix('hadaptive_nbdev.') for m in pkgutil.walk_packages(hadaptive_nbdev.__path__, 'hadaptive_nbdev.') if not m.ispkg and '._' not in m.name]
-CORE = ['complexity','hadamard','sampling','norm','ach','blocks','models','pretrained','cli','records','surgery','baselines','kernels.expand','kernels.depthwise','kernels.launch','kernels.source','train.settings']
+CORE = ['complexity','hadamard','sampling','norm','ach','blocks','models','pretrained','cli','records','surgery','baselines','kernels.expand','kernels.depthwise','kernels.launch','kernels.source','train.settings','deploy.onnx','deploy.predict']
 globals().update({n.split('.')[-1]: importlib.import_module(f'hadaptive_nbdev.{n}') for n in FOUND})
 NAMES = [n.split('.')[-1] for n in FOUND if n.startswith('lab.')==LAB]
 

@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor,nn
 from torch.nn import functional as F
@@ -30,7 +29,7 @@ from ..blocks import GhostBottleneck
 from ..hadamard import pair_index
 from ..models import HadaptiveNet,load_model
 from ..norm import CrossHadaNorm,DySoft
-from ..records import at_least,write_whole
+from ..records import at_least,require,write_whole
 from ..train.settings import IMAGENET,check_source
 
 # %% ../../nbs/3_speed/04_export.ipynb #15c393b5
@@ -492,9 +491,11 @@ def fix_selection(
     model:nn.Module,  # with ACH modules; not changed
     images,           # calibration images, as for `selections`
     least:float=.95,  # a module's choice is fixed if its overlap is at least this, 0 to 1
-)->tuple[nn.Module,pd.DataFrame]: # a copy; a row per module: C, k, sets, overlap, overlap by chance, ranks, fixed?
+)->tuple[nn.Module,'pd.DataFrame']: # a copy; a row per module: C, k, sets, overlap, overlap by chance, ranks, fixed?
     "Fix the choice of channels in modules whose choice hardly depends on the image"
     if not 0 <= least <= 1: raise ValueError(f'least={least}: must be from 0 to 1')
+    require('deploy', 'pandas')
+    import pandas as pd
     net,rows = copy.deepcopy(_unwrapped(model)),[]
     for name,idx in selections(model, images).items():
         m = net.get_submodule(name)
